@@ -1,0 +1,160 @@
+"""Every configuration key, its type, default and meaning. Importing this module imports no torch.
+
+Objectives, backbones and domains bring settings of their own (`objective.*`, `backbone.*`, `data.*`), checked against
+their records.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+class DataConfig(Section):
+    """`data.*`: what is read. A domain's own options live here too."""
+
+    model_config = ConfigDict(extra="allow", validate_assignment=True)
+
+    paths: list[str] = Field([], description="files, folders, quoted globs or shard addresses (--data)")
+    manifest: str | None = Field(None, description="table with data and facts (--manifest)")
+    batch_size: int | Literal["auto"] = Field(
+        "auto", description="global batch; auto: from domain, model and memory"
+    )
+    accumulate: int = Field(1, ge=1, description="micro-batches per optimiser step")
+    window: list[int] | Literal["auto"] = Field("auto", description="cells read along each spatial axis")
+    windows_per_item: int = Field(1, ge=1, description="windows of each item in one epoch")
+    workers: int | Literal["auto"] = Field(
+        "auto", description="reader processes; auto: from the CPUs granted"
+    )
+    max_bad_fraction: float = Field(
+        0.05, ge=0, le=1, description="stop when more of the items than this are unreadable"
+    )
+    include: str | None = Field(None, description="glob of files to use although they look like masks")
+    include_test: bool = Field(False, description="pretrain also on known test rows")
+    subset: str | None = Field(None, description="table naming the items to use")
+    with_: str | None = Field(None, alias="with", description="table joined to the items by index")
+    sources: dict[str, float] = Field({}, description="weights of several sources")
+
+
+class LabelsConfig(Section):
+    """`labels.*`: where facts come from and how they are read."""
+
+    source: str | None = Field(
+        None, description="table, folder of masks, raster, folders, name:REGEX or field:NAME (--labels)"
+    )
+    path: str | None = Field(None, description="name of the path column")
+    label: str | list[str] | None = Field(
+        None, description="name of the label column, or several 0/1 columns"
+    )
+    group: str | None = Field(None, description="name of the group column, name:REGEX, or parent")
+    split: str | None = Field(None, description="name of the split column, or a splits.csv to reuse")
+    fold: str | None = Field(None, description="name of the fold column")
+    mask: str | None = Field(None, description="name of the mask column")
+    positive: str | None = Field(None, description="positive class for AUC")
+    ignore: int = Field(255, description="mask value that counts nowhere")
+    resample: Literal["nearest"] | None = Field(None, description="resample masks whose grid differs")
+    allow_unmatched: bool = Field(False, description="go on when fewer than half the labels match")
+    fraction: float | None = Field(None, gt=0, le=1, description="use this fraction of the training labels")
+    blocks: str | None = Field(None, description="spatial split, e.g. 600m,gap=100m")
+    unit: Literal["item", "group"] = Field("item", description="what metrics count")
+
+
+class ViewsConfig(Section):
+    """`views.*`: sizes and strengths of the generic augmentations; a domain and an objective refine them."""
+
+    global_size: list[int] | int | Literal["auto"] = Field("auto", description="cells of a global view")
+    local_size: list[int] | int | Literal["auto"] = Field("auto", description="cells of a local view")
+    global_scale: tuple[float, float] | None = Field(
+        None, description="fraction of the window a global crop covers"
+    )
+    local_scale: tuple[float, float] | None = Field(
+        None, description="fraction of the window a local crop covers"
+    )
+    strength: float = Field(1.0, ge=0, description="multiplier of all intensity augmentations")
+    rotate: float = Field(
+        0.0, ge=0, le=180, description="largest rotation in degrees, in planes the layout allows"
+    )
+    off: list[str] = Field([], description="names of view operations to leave out")
+
+
+class OptimConfig(Section):
+    """`optim.*`."""
+
+    name: Literal["adamw", "lars", "sgd", "auto"] = Field("auto", description="optimiser")
+    lr: float | Literal["auto"] = Field(
+        "auto", description="peak learning rate; auto: the objective's, scaled by batch"
+    )
+    weight_decay: float | Literal["auto"] = Field("auto", description="final weight decay")
+    betas: tuple[float, float] = Field((0.9, 0.95), description="Adam's betas")
+    momentum: float = Field(0.9, description="of SGD and LARS")
+    warmup: str = Field("5%", description="duration of the linear warm-up: steps, 10ep or 5%")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="after the warm-up")
+    min_lr: float = Field(0.0, ge=0, description="final learning rate as a fraction of the peak")
+    clip: float | None = Field(3.0, description="gradient-norm limit per player; null for none")
+
+
+class TrainerConfig(Section):
+    """`trainer.*`."""
+
+    max_steps: int | Literal["auto"] = Field("auto", description="optimiser steps")
+    precision: Literal["auto", "32", "16-mixed", "bf16-mixed", "64"] = Field(
+        "auto", description="numeric precision"
+    )
+    devices: int | str = Field("auto", description="devices to use")
+    accelerator: str = Field("auto", description="cpu, gpu or auto")
+    nodes: int = Field(1, ge=1, description="machines")
+    strategy: str = Field("auto", description="auto, ddp or fsdp")
+    compile: bool = Field(False, description="torch.compile the backbone")
+    deterministic: bool = Field(False, description="deterministic algorithms (bit-equal resume on CUDA)")
+    checkpoint_every: int | Literal["auto"] = Field("auto", description="steps between checkpoints")
+    keep: int = Field(3, ge=1, description="checkpoints kept")
+    log_every: int = Field(1, ge=1, description="steps between rows of metrics.csv")
+    loggers: list[Literal["tensorboard"]] = Field([], description="besides CSV")
+    requeue: bool = Field(False, description="on SIGUSR1 save and requeue the SLURM job")
+    tf32: bool = Field(True, description="TF32 matrix products on GPUs that have them")
+
+
+class HealthConfig(Section):
+    """`health.*`."""
+
+    enabled: bool = Field(True, description="watch whether the run is learning")
+    every: int | Literal["auto"] = Field("auto", description="steps between looks")
+    stop: bool = Field(False, description="stop a collapsed run")
+    knn: bool = Field(True, description="online kNN where labels exist")
+    items: int = Field(512, ge=16, description="items in a look")
+
+
+class CacheConfig(Section):
+    """`cache.*`."""
+
+    dir: str | None = Field(None, description="where prepared items are kept")
+    max_gb: float = Field(50.0, gt=0, description="largest size on disk")
+
+
+class RunConfig(Section):
+    """One run."""
+
+    command: str = Field("pretrain", description="the command it belongs to")
+    domain: str | None = Field(None, description="--domain")
+    objective: dict[str, Any] = Field({}, description="name and settings")
+    backbone: dict[str, Any] = Field({}, description="name and settings")
+    data: DataConfig = Field(default_factory=lambda: DataConfig())
+    labels: LabelsConfig = Field(default_factory=lambda: LabelsConfig())
+    views: ViewsConfig = Field(default_factory=lambda: ViewsConfig())
+    optim: OptimConfig = Field(default_factory=lambda: OptimConfig())
+    trainer: TrainerConfig = Field(default_factory=lambda: TrainerConfig())
+    health: HealthConfig = Field(default_factory=lambda: HealthConfig())
+    cache: CacheConfig = Field(default_factory=lambda: CacheConfig())
+    init: str | None = Field(None, description="run or encoder file to start from (--init)")
+    run: str | None = Field(None, description="run folder (--run)")
+    seed: int = Field(0, description="--seed")
+    scale: Literal["auto", "paper", "tiny"] = Field(
+        "auto", description="auto shrinks widths, queues and views to the run"
+    )

@@ -1,0 +1,158 @@
+"""What a domain plugin supplies. Importing this module imports nothing heavy.
+
+An author writes three methods: `scan`, `read`, `sample_data`. Everything else has a default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from ssl_platform.errors import DataError
+from ssl_platform.types import Layout, Part, Row, Window
+
+if TYPE_CHECKING:
+    from ssl_platform.data.cache import Cache, Prepared
+    from ssl_platform.views.operation import Operation
+
+
+class DomainOptions(BaseModel):
+    """A domain's own `data.*` keys. Subclasses add fields; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Domain:
+    """A kind of data.
+
+    Attributes:
+        name: what `--domain` takes.
+        layout: axes, channels, symmetries, units, facts and relations.
+        suffixes: file endings it reads, lower case with the dot (`.nii.gz` before `.gz` counts as one ending).
+        Options: its `data.*` keys.
+        columns: manifest columns that overrule the file header, with their types, e.g. `{"spacing": str}`.
+        tasks: names of the downstream tasks it supports.
+        sensitive: whether items are people: no file names in reports, salted ids.
+        default_objective, default_backbone: by name; `defaults` refines them by data size.
+        window: default window size along each spatial axis, in cells of the normalised grid.
+        patch: default patch size of the generic ViT along each spatial axis.
+    """
+
+    name: ClassVar[str] = ""
+    layout: ClassVar[Layout]
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    Options: ClassVar[type[DomainOptions]] = DomainOptions
+    columns: ClassVar[Mapping[str, type]] = {}
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "regression")
+    sensitive: ClassVar[bool] = False
+    default_objective: ClassVar[str] = "mae"
+    default_backbone: ClassVar[str] = "vit-pico"
+    window: ClassVar[tuple[int, ...]] = ()
+    patch: ClassVar[tuple[int, ...]] = ()
+
+    def __init__(self, options: DomainOptions | None = None) -> None:
+        self.options: Any = options if options is not None else self.Options()
+        self.cache: Cache | None = None
+
+    # ------------------------------------------------------------------------------------------ the author's three
+    def scan(self, path: Path) -> Iterable[Row]:
+        """Rows of one file (or folder that `find` yielded), from its header: pixel data is not read.
+
+        Raises:
+            Unreadable: the item cannot be used; it goes to quarantine.
+        """
+        raise NotImplementedError
+
+    def read(self, row: Row, window: Window) -> dict[str, Part]:
+        """The parts of one window, reading only its bytes. Runs in a worker; returns numpy.
+
+        The default serves windows from the preprocessed cache, for domains that define `prepare`.
+        """
+        from ssl_platform.data.cache import read_window
+
+        if self.cache is None:
+            raise DataError(f"domain {self.name!r} was not given a cache: pass one, or override read()")
+        return {"main": read_window(self.cache.open(row, self), row, window, self.layout)}
+
+    def sample_data(self, folder: Path, seed: int = 0) -> Path:
+        """Write a labelled sample set as real files of the domain's format; return the path of its manifest."""
+        raise NotImplementedError
+
+    # ---------------------------------------------------------------------------------------------------- optional
+    def find(self, root: Path) -> Iterator[Path]:
+        """Candidates under `root` (a file or a folder), sorted: by default every file with one of `suffixes`."""
+        if root.is_file():
+            yield root
+            return
+        for folder, folders, files in os.walk(root):
+            folders.sort()
+            for file in sorted(files):
+                if not file.startswith(".") and self.claims(Path(folder, file)):
+                    yield Path(folder, file)
+
+    def claims(self, path: Path) -> bool:
+        """Whether a file name looks like one this domain reads."""
+        return path.name.lower().endswith(self.suffixes)
+
+    def prepare(self, row: Row) -> Prepared:
+        """The whole item in its normalised grid, for the cache. Domains that read windows directly leave it out.
+
+        Raises:
+            Unreadable: the content is damaged although the header looked right.
+        """
+        raise NotImplementedError
+
+    def prepare_key(self) -> Mapping[str, Any]:
+        """What `prepare` depends on besides the file: options and a version; part of the cache key."""
+        return {"options": self.options.model_dump(mode="json"), "version": 1}
+
+    def place(self, row: Row, size: Sequence[int], uniforms: np.ndarray) -> Window:
+        """Where to read a window of `size`.
+
+        Args:
+            row: the item.
+            size: cells along each spatial axis.
+            uniforms: at least `rank + 2` numbers in `[0, 1)` that decide everything.
+        """
+        from ssl_platform.data.window import place_uniform
+
+        return place_uniform(row, size, uniforms)
+
+    def views(self) -> Sequence[Operation]:
+        """The domain's physics as view operations, applied after the generic geometry and before generic intensity."""
+        return ()
+
+    def group(self, row: Row) -> tuple[str | None, str]:
+        """The row's group and a word for the rule (`patient`, `slide`, `file`)."""
+        return (row.group, "file header") if row.group else (None, "file")
+
+    def defaults(self, items: int, batch: int) -> dict[str, tuple[Any, str]]:
+        """Dotted keys this domain sets by data size, each with its reason."""
+        return {}
+
+    def checks(self, row: Row, facts: Mapping[str, float]) -> str | None:
+        """Why a prepared item is absurd for its set, or None. `facts` are statistics of its values."""
+        return None
+
+    def render(self, x: np.ndarray, channels: Sequence[str]) -> np.ndarray:
+        """A picture of one view as its people look at it: `[C, *size]` to `[H, W]` or `[H, W, 3]` uint8."""
+        from ssl_platform.report.render import render_default
+
+        return render_default(x, self.layout)
+
+    def write_prediction(self, row: Row, prediction: np.ndarray, path: Path) -> Path:
+        """Write a dense prediction `[*shape]` (normalised grid) in the source's own geometry; return the file."""
+        raise DataError(f"domain {self.name!r} cannot write dense predictions")
+
+    def read_mask(self, row: Row, path: Path) -> np.ndarray:
+        """A label mask of an item in its normalised grid: `[*shape]` integers.
+
+        Raises:
+            Unreadable: shape or geometry differ from the item's.
+        """
+        raise DataError(f"domain {self.name!r} cannot read masks")

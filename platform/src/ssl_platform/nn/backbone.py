@@ -1,0 +1,109 @@
+"""The contract of a backbone, and the normalisation that is its first layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ssl_platform.nn.tokenizer import Tokenizer
+from ssl_platform.types import Features, Mask, Tokens, View
+
+
+class Normaliser(nn.Module):
+    """Per-channel affine normalisation held in buffers; invalid cells become exactly zero.
+
+    Args:
+        channels: channel names the statistics belong to.
+        points: whether input is `[B, N, C]`.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: Sequence[str], points: bool = False) -> None:
+        super().__init__()
+        self.points = points
+        self.channels = tuple(channels)
+        self.register_buffer("mean", torch.zeros(len(self.channels)))
+        self.register_buffer("std", torch.ones(len(self.channels)))
+
+    def set(self, mean: Tensor, std: Tensor) -> None:
+        """Store the statistics of valid values: `[C]` each."""
+        self.mean.copy_(mean)
+        self.std.copy_(std.clamp_min(1e-6))
+
+    def forward(self, view: View) -> Tensor:
+        """`[B, C, *size]` (or `[B, N, C]`) normalised, zero where invalid."""
+        spread = [1] * (view.x.ndim - 2)
+        shape = (1, 1, -1) if self.points else (1, -1, *spread)
+        zero = torch.zeros((), dtype=view.x.dtype, device=view.x.device)
+        x = (view.x - self.mean.view(shape)) / self.std.view(shape)
+        if view.valid is not None:
+            x = torch.where(view.valid.unsqueeze(-1 if self.points else 1), x, zero)
+        if view.channel_valid is not None:
+            keep = (
+                view.channel_valid[:, None] if self.points else view.channel_valid.view(len(x), -1, *spread)
+            )
+            x = torch.where(keep, x, zero)
+        return x
+
+
+class Backbone(nn.Module):
+    """Turns a view into features.
+
+    `backbone(view)` normalises, tokenizes and encodes. Methods that mask call `tokenize` and then `encode`.
+
+    Attributes:
+        embed_dim: D of the pooled output.
+        offers: from the closed list `ssl_platform.plan.Offer`.
+        normaliser: the first layer.
+        tokenizer: None for nets without tokens.
+    """
+
+    embed_dim: int
+    offers: frozenset[str] = frozenset()
+    normaliser: nn.Module
+    tokenizer: Tokenizer | None = None
+
+    def normalise(self, view: View) -> View:
+        """The view with its first layer applied."""
+        return view.replace(x=self.normaliser(view))
+
+    def tokenize(self, view: View) -> Tokens:
+        """Tokens of a raw view (normalised here), before positions are added."""
+        if self.tokenizer is None:
+            raise NotImplementedError(f"{type(self).__name__} has no tokens")
+        tokens: Tokens = self.tokenizer(self.normalise(view))
+        return tokens
+
+    def targets(self, view: View) -> Tensor:
+        """`[B, N, T]` raw reconstruction target of every token of a raw view."""
+        if self.tokenizer is None:
+            raise NotImplementedError(f"{type(self).__name__} has no tokens")
+        return self.tokenizer.targets(self.normalise(view))
+
+    def encode(
+        self,
+        tokens: Tokens,
+        visible: Mask | None = None,
+        *,
+        replaced: Mask | None = None,
+        mask_token: Tensor | None = None,
+        taps: Sequence[str] = (),
+    ) -> Features:
+        """Encode tokens.
+
+        Args:
+            tokens: from `tokenize`.
+            visible: encode these only (needs `drop`).
+            replaced: put `mask_token` there and encode all (needs `mask_token`).
+            mask_token: `[D]`.
+            taps: names of intermediate outputs: `block.8`, `block.8.ffn`, `block.-1.k`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot encode tokens")
+
+    def forward(self, view: View, visible: Mask | None = None, taps: Sequence[str] = ()) -> Features:
+        """Features of a raw view."""
+        return self.encode(self.tokenize(view), visible, taps=taps)

@@ -1,0 +1,46 @@
+"""The contract of a tokenizer."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ssl_platform.types import Tokens, View
+
+
+class Tokenizer(nn.Module):
+    """Cuts a normalised view into tokens, and knows what each token's raw content was.
+
+    Attributes:
+        embed_dim: D of `Tokens.values`.
+        target_dim: T of `targets`.
+        rank: spatial rank S.
+    """
+
+    embed_dim: int
+    target_dim: int
+    rank: int
+
+    def forward(self, view: View) -> Tokens:
+        """Tokens of a normalised view, without positions."""
+        raise NotImplementedError
+
+    def targets(self, view: View) -> Tensor:
+        """`[B, N, T]` raw content of every token of a normalised view."""
+        raise NotImplementedError
+
+    def target_valid(self, view: View) -> Tensor | None:
+        """`[B, N, T]` bool, which target values are real, or None when all are."""
+        raise NotImplementedError
+
+    def loss(self, prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+        """`[B, K]` error of each predicted token: the loss that suits this kind of token.
+
+        Args:
+            prediction, target: `[B, K, T]`.
+            valid: `[B, K, T]` bool or None.
+        """
+        raise NotImplementedError
+
+    def reconstruct(self, values: Tensor, view: View) -> Tensor:
+        """The way back: `[B, N, T]` raw token contents to `[B, C, *size]` (or `[B, N, C]`)."""
+        raise NotImplementedError
