@@ -18,7 +18,7 @@ _LAZY = {
     "load_encoder": "ssl_platform.api",
 }
 
-__all__ = ["__version__", *_LAZY]  # noqa: PLE0604  the lazy names exist through __getattr__
+__all__ = ["__version__", *_LAZY]
 
 
 def __getattr__(name: str) -> Any:

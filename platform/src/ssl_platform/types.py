@@ -327,9 +327,7 @@ class View:
     def random(self) -> Draws:
         """The view's draws; raises a clear error where the view was made without any."""
         if self.draws is None:
-            raise ValueError(
-                f"the {self.role!r} view carries no draws: build it with a ViewMaker or pass draws="
-            )
+            raise ValueError(f"the {self.role!r} view carries no draws: build it with a ViewMaker or pass draws=")
         return self.draws
 
     @staticmethod
@@ -359,9 +357,7 @@ class Views(Sequence[View]):
         if isinstance(key, str):
             found = [v for v in self._views if v.role == key]
             if not found:
-                raise KeyError(
-                    f"no view with role {key!r}; the plan has {sorted({v.role for v in self._views})}"
-                )
+                raise KeyError(f"no view with role {key!r}; the plan has {sorted({v.role for v in self._views})}")
             return found
         return self._views[key]
 

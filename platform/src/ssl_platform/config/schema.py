@@ -24,15 +24,11 @@ class DataConfig(Section):
 
     paths: list[str] = Field([], description="files, folders, quoted globs or shard addresses (--data)")
     manifest: str | None = Field(None, description="table with data and facts (--manifest)")
-    batch_size: int | Literal["auto"] = Field(
-        "auto", description="global batch; auto: from domain, model and memory"
-    )
+    batch_size: int | Literal["auto"] = Field("auto", description="global batch; auto: from domain, model and memory")
     accumulate: int = Field(1, ge=1, description="micro-batches per optimiser step")
     window: list[int] | Literal["auto"] = Field("auto", description="cells read along each spatial axis")
     windows_per_item: int = Field(1, ge=1, description="windows of each item in one epoch")
-    workers: int | Literal["auto"] = Field(
-        "auto", description="reader processes; auto: from the CPUs granted"
-    )
+    workers: int | Literal["auto"] = Field("auto", description="reader processes; auto: from the CPUs granted")
     max_bad_fraction: float = Field(
         0.05, ge=0, le=1, description="stop when more of the items than this are unreadable"
     )
@@ -50,9 +46,7 @@ class LabelsConfig(Section):
         None, description="table, folder of masks, raster, folders, name:REGEX or field:NAME (--labels)"
     )
     path: str | None = Field(None, description="name of the path column")
-    label: str | list[str] | None = Field(
-        None, description="name of the label column, or several 0/1 columns"
-    )
+    label: str | list[str] | None = Field(None, description="name of the label column, or several 0/1 columns")
     group: str | None = Field(None, description="name of the group column, name:REGEX, or parent")
     split: str | None = Field(None, description="name of the split column, or a splits.csv to reuse")
     fold: str | None = Field(None, description="name of the fold column")
@@ -71,16 +65,10 @@ class ViewsConfig(Section):
 
     global_size: list[int] | int | Literal["auto"] = Field("auto", description="cells of a global view")
     local_size: list[int] | int | Literal["auto"] = Field("auto", description="cells of a local view")
-    global_scale: tuple[float, float] | None = Field(
-        None, description="fraction of the window a global crop covers"
-    )
-    local_scale: tuple[float, float] | None = Field(
-        None, description="fraction of the window a local crop covers"
-    )
+    global_scale: tuple[float, float] | None = Field(None, description="fraction of the window a global crop covers")
+    local_scale: tuple[float, float] | None = Field(None, description="fraction of the window a local crop covers")
     strength: float = Field(1.0, ge=0, description="multiplier of all intensity augmentations")
-    rotate: float = Field(
-        0.0, ge=0, le=180, description="largest rotation in degrees, in planes the layout allows"
-    )
+    rotate: float = Field(0.0, ge=0, le=180, description="largest rotation in degrees, in planes the layout allows")
     off: list[str] = Field([], description="names of view operations to leave out")
 
 
@@ -104,9 +92,7 @@ class TrainerConfig(Section):
     """`trainer.*`."""
 
     max_steps: int | Literal["auto"] = Field("auto", description="optimiser steps")
-    precision: Literal["auto", "32", "16-mixed", "bf16-mixed", "64"] = Field(
-        "auto", description="numeric precision"
-    )
+    precision: Literal["auto", "32", "16-mixed", "bf16-mixed", "64"] = Field("auto", description="numeric precision")
     devices: int | str = Field("auto", description="devices to use")
     accelerator: str = Field("auto", description="cpu, gpu or auto")
     nodes: int = Field(1, ge=1, description="machines")

@@ -104,9 +104,7 @@ class Objective(nn.Module):
     def after_backward(self, step: Step) -> None:
         """Gradients are ready and not yet clipped: freeze a last layer."""
 
-    def after_step(
-        self, step: Step, backbone: Backbone, watch: list[dict[str, Tensor]], views: list[Views]
-    ) -> None:
+    def after_step(self, step: Step, backbone: Backbone, watch: list[dict[str, Tensor]], views: list[Views]) -> None:
         """Only if the optimiser moved: EMA, clamps, queues and banks.
 
         Args:
