@@ -149,7 +149,7 @@ class Part:
 
     Attributes:
         data: `[C, *size]` in storage dtype, or `[N, C]` for point sets.
-        valid: `[*size]` (or `[N]`) bool, False outside the item or where the file says there is no data; None: all valid.
+        valid: `[*size]` (or `[N]`) bool, False outside the item or where the file has no data; None: all valid.
         channels: channel names, length C.
         spacing: physical size of a cell along each spatial axis; empty when there is none.
         origin: position of the window's first cell edge in the item, physical units (cells when there is no spacing).
@@ -263,7 +263,7 @@ class Geometry:
         return from_source(self, points)
 
     def to_view(self, other: Geometry, points: Tensor) -> Tensor:
-        """Map `[B, N, S]` coordinates of this view to coordinates of `other` (outside `[0, 1]` where it does not reach)."""
+        """Map `[B, N, S]` coordinates of this view to coordinates of `other` (outside `[0, 1]` beyond it)."""
         return other.from_source(self.to_source(points))
 
     def overlap(self, other: Geometry) -> Tensor:
