@@ -480,12 +480,14 @@ class Step:
         step: optimiser steps done before this one.
         total: optimiser steps of the run.
         epoch_steps: optimiser steps of one pass over the data (at least 1).
+        batch: samples of one optimiser step, over all ranks and micro-batches.
         lr: learning rate of the first group at this step.
     """
 
     step: int
     total: int
     epoch_steps: int = 1
+    batch: int = 1
     lr: float = 0.0
 
     @property

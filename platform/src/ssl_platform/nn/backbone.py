@@ -82,6 +82,10 @@ class Backbone(nn.Module):
             raise NotImplementedError(f"{type(self).__name__} has no tokens")
         return self.tokenizer.targets(self.normalise(view))
 
+    def target_valid(self, view: View) -> Tensor | None:
+        """`[B, N, T]` bool, which target values are real, or None when all are."""
+        return None if self.tokenizer is None else self.tokenizer.target_valid(view)
+
     def encode(
         self,
         tokens: Tokens,

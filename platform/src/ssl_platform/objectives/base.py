@@ -127,8 +127,12 @@ class Objective(nn.Module):
         """Which weights are the result; the student by default."""
         return Export(encoder=backbone)
 
-    def trivial(self) -> float | None:
-        """The loss of a model that has learnt nothing, or None when there is no such number."""
+    def trivial(self, batch: int) -> float | None:
+        """The loss of a model that has learnt nothing, or None when there is no such number.
+
+        Args:
+            batch: samples that meet in one loss (the global micro-batch).
+        """
         return None
 
 

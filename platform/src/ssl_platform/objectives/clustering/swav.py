@@ -1,0 +1,102 @@
+"""SwAV: predict one crop's cluster code from another crop; codes are balanced by optimal transport.
+
+Departures from the published code: codes come from a numerically safe Sinkhorn over the global batch (plus queue), the
+queue and the freezing of the prototypes count optimiser steps, and the queue holds embeddings of all ranks in rank order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ssl_platform.losses.clustering import swapped_prediction
+from ssl_platform.nn.backbone import Backbone
+from ssl_platform.nn.bank import Queue
+from ssl_platform.nn.clustering import sinkhorn
+from ssl_platform.nn.heads import PrototypeHead, mlp
+from ssl_platform.objectives.base import Objective, ObjectiveConfig, objective
+from ssl_platform.objectives.embedding import mean_of, pooled
+from ssl_platform.plan import Plan
+from ssl_platform.schedules import resolve_duration
+from ssl_platform.types import Loss, Step, Views
+
+
+class SwAVConfig(ObjectiveConfig):
+    """Settings of SwAV."""
+
+    prototypes: int = 3000
+    proj_dims: tuple[int, ...] = (2048, 128)
+    temperature: float = 0.1
+    epsilon: float = 0.05
+    sinkhorn_iterations: int = 3
+    balanced: bool = True
+    queue: int = 3840
+    queue_start: str = "15ep"
+    freeze_prototypes: str = "1ep"
+    local_crops: int = 6
+
+
+@objective(
+    "swav",
+    needs=lambda c: Plan.multi_crop(c.local_crops, batch_coupled=True, min_batch=2),
+    paper="Caron et al.: Unsupervised Learning of Visual Features by Contrasting Cluster Assignments, NeurIPS 2020, "
+    "arXiv:2006.09882, eq. 1-5",
+)
+class SwAV(Objective):
+    """Online clustering with swapped prediction over multi-crop views."""
+
+    Config = SwAVConfig
+
+    def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
+        """Make projector, prototypes and one queue a global crop."""
+        c = self.config
+        self.projector = mlp(backbone.embed_dim, *c.proj_dims, norm="batch")
+        self.prototypes = PrototypeHead(c.proj_dims[-1], c.prototypes)
+        self.queues = nn.ModuleList([Queue(c.queue, c.proj_dims[-1]) for _ in range(2)] if c.queue else [])
+        self.queue_used = False
+
+    def before_step(self, step: Step) -> None:
+        """Bring the prototypes back to unit norm and decide whether the queues take part."""
+        self.prototypes.normalise()
+        start = resolve_duration(self.config.queue_start, step.total, step.epoch_steps)
+        filled = step.step * step.batch >= self.config.queue
+        self.queue_used = bool(self.queues) and step.step >= start and filled
+
+    def codes(self, embedding: Tensor, crop: int) -> Tensor:
+        """`[B, K]` soft codes of one global crop, without gradient."""
+        c = self.config
+        with torch.no_grad():
+            queued = self.queues[crop].content() if self.queue_used else None
+            scores = self.prototypes(embedding)
+            extra = None if queued is None else self.prototypes(queued)
+            if not c.balanced:
+                return (scores / c.epsilon).softmax(dim=-1)
+            return sinkhorn(scores, c.epsilon, c.sinkhorn_iterations, replicated=extra)
+
+    def forward(self, backbone: Backbone, views: Views) -> Loss:
+        """Mean over global crops of the cross-entropy with every other crop's prediction."""
+        features = pooled(backbone, views)
+        z = nn.functional.normalize(self.projector(torch.cat(features)), dim=-1).chunk(len(features))
+        codes = [self.codes(z[crop].detach(), crop) for crop in range(len(views["global"]))]
+        loss = swapped_prediction([self.prototypes(part) for part in z], codes, self.config.temperature)
+        watch = {"embedding": mean_of(features[: len(codes)]), "teacher_probs": mean_of(codes)}
+        watch |= {f"queue{crop}": z[crop].detach() for crop in range(len(codes))}
+        return Loss(loss, watch=watch)
+
+    def after_backward(self, step: Step) -> None:
+        """Keep the prototypes fixed at the start."""
+        if step.step < resolve_duration(self.config.freeze_prototypes, step.total, step.epoch_steps):
+            for parameter in self.prototypes.parameters():
+                parameter.grad = None
+
+    def after_step(self, step: Step, backbone: Backbone, watch: list[dict[str, Tensor]], views: list[Views]) -> None:
+        """Queue the embeddings of the step's global crops."""
+        for crop, queue in enumerate(self.queues):
+            queue.push(torch.cat([w[f"queue{crop}"] for w in watch]))
+
+    def trivial(self, batch: int) -> float:
+        """`ln K`: uniform scores."""
+        return math.log(self.config.prototypes)

@@ -1,0 +1,107 @@
+"""DINO: every crop of the student must match the teacher's distribution for every other global crop.
+
+Departures from the published code: the centre is a buffer, updated after the optimiser step with the mean over all
+micro-batches and ranks; temperatures, momentum and the freezing of the last layer count optimiser steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ssl_platform.distributed import all_mean
+from ssl_platform.losses.distillation import dino_cross_entropy
+from ssl_platform.nn.backbone import Backbone
+from ssl_platform.nn.heads import DINOHead
+from ssl_platform.objectives.base import Export, Objective, ObjectiveConfig, objective
+from ssl_platform.objectives.embedding import mean_of, pooled
+from ssl_platform.objectives.teacher import Teacher
+from ssl_platform.plan import Plan
+from ssl_platform.schedules import cosine, linear, resolve_duration
+from ssl_platform.types import Loss, Step, Views
+
+
+class DINOConfig(ObjectiveConfig):
+    """Settings of DINO."""
+
+    prototypes: int = 65536
+    hidden: int = 2048
+    bottleneck: int = 256
+    student_temperature: float = 0.1
+    teacher_temperature: tuple[float, float] = (0.04, 0.07)
+    temperature_warmup: str = "30%"
+    momentum: float = 0.996
+    centre_momentum: float = 0.9
+    centring: bool = True
+    freeze_last_layer: str = "1ep"
+    local_crops: int = 8
+
+
+@objective(
+    "dino",
+    needs=lambda c: Plan.multi_crop(c.local_crops),
+    paper="Caron et al.: Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021, arXiv:2104.14294, eq. 1-4",
+)
+class DINO(Objective):
+    """Self-distillation with a centred and sharpened momentum teacher over multi-crop views."""
+
+    Config = DINOConfig
+    centre: Tensor
+    temperature: Tensor
+
+    def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
+        """Make the head, the teacher and the centre."""
+        c = self.config
+        self.head = DINOHead(backbone.embed_dim, c.hidden, c.bottleneck, c.prototypes)
+        self.teacher = Teacher(backbone, {"head": self.head})
+        self.register_buffer("centre", torch.zeros(c.prototypes))
+        self.register_buffer("temperature", torch.tensor(c.teacher_temperature[0]))
+
+    def before_step(self, step: Step) -> None:
+        """Warm up the teacher's temperature."""
+        warmup = max(1, resolve_duration(self.config.temperature_warmup, step.total, step.epoch_steps))
+        self.temperature.fill_(linear(*self.config.teacher_temperature, min(1.0, step.step / warmup)))
+
+    def forward(self, backbone: Backbone, views: Views) -> Loss:
+        """Mean cross-entropy over all pairs of a teacher's global crop and another student's crop."""
+        globals_ = views["global"]
+        with torch.no_grad():
+            teacher_features = pooled(self.teacher.backbone, globals_)
+            logits = [self.teacher.head("head", f).float() for f in teacher_features]
+            probs = [((t - self.centre) / self.temperature).softmax(dim=-1) for t in logits]
+        features = pooled(backbone, views)
+        scores = self.head(torch.cat(features)).chunk(len(features))
+        loss = dino_cross_entropy(scores, probs, self.config.student_temperature)
+        return Loss(
+            loss,
+            watch={
+                "embedding": mean_of(features[: len(globals_)]),
+                "teacher_probs": mean_of(probs),
+                "teacher_mean": torch.cat(logits).mean(dim=0),
+            },
+        )
+
+    def after_backward(self, step: Step) -> None:
+        """Cancel the last layer's gradient at the start."""
+        if step.step < resolve_duration(self.config.freeze_last_layer, step.total, step.epoch_steps):
+            for parameter in self.head.last.parameters():
+                parameter.grad = None
+
+    def after_step(self, step: Step, backbone: Backbone, watch: list[dict[str, Tensor]], views: list[Views]) -> None:
+        """Move the teacher, then the centre by the mean of the teacher's outputs over micro-batches and ranks."""
+        c = self.config
+        self.teacher.update(backbone, {"head": self.head}, cosine(c.momentum, 1.0, step.progress))
+        if c.centring:
+            mean = all_mean(mean_of([w["teacher_mean"] for w in watch]))
+            self.centre.lerp_(mean.to(self.centre.dtype), 1.0 - c.centre_momentum)
+
+    def export(self, backbone: Backbone) -> Export:
+        """The teacher's backbone, which is the better one during training."""
+        return Export(encoder=self.teacher.backbone)
+
+    def trivial(self, batch: int) -> float:
+        """`ln K`: constant student logits."""
+        return math.log(self.config.prototypes)

@@ -1,0 +1,67 @@
+"""MAE: encode a quarter of the tokens, decode the raw content of the others.
+
+Departures from the published code: any rank and channel count through the tokenizer, targets are pixel-first whatever the
+rank, invalid cells are neither targets nor counted, and the masked mean divides by the global count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from ssl_platform.losses.masked import masked_mean
+from ssl_platform.masking.random import random_masks
+from ssl_platform.nn.backbone import Backbone
+from ssl_platform.nn.decoder import MaskedDecoder
+from ssl_platform.objectives.base import Export, Objective, ObjectiveConfig, objective
+from ssl_platform.plan import Plan
+from ssl_platform.types import Loss, Views
+
+
+@objective(
+    "mae",
+    needs=Plan.single(offers=("tokens", "drop")),
+    paper="He, Chen, Xie, Li, Dollar, Girshick: Masked Autoencoders Are Scalable Vision Learners, CVPR 2022, "
+    "arXiv:2111.06377",
+)
+class MAE(Objective):
+    """Reconstruct the masked tokens' raw content from the visible ones."""
+
+    class Config(ObjectiveConfig):
+        """Settings of MAE."""
+
+        mask_ratio: float = 0.75
+        decoder_dim: int = 512
+        decoder_depth: int = 8
+        decoder_heads: int = 16
+
+    def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
+        """Make the decoder."""
+        assert backbone.tokenizer is not None
+        c = self.config
+        self.decoder = MaskedDecoder(
+            backbone.embed_dim, backbone.tokenizer.target_dim, c.decoder_dim, c.decoder_depth, c.decoder_heads
+        )
+
+    def forward(self, backbone: Backbone, views: Views) -> Loss:
+        """Mean error over the masked tokens."""
+        assert backbone.tokenizer is not None
+        view = views[0]
+        tokens = backbone.tokenize(view)
+        visible, masked = random_masks(tokens, self.config.mask_ratio, view.random)
+        features = backbone.encode(tokens, visible)
+        prediction = self.decoder(features, masked.gather(tokens.coords))
+
+        target = masked.gather(backbone.targets(view))
+        valid = backbone.target_valid(view)
+        error = backbone.tokenizer.loss(prediction, target, None if valid is None else masked.gather(valid))
+        return Loss(masked_mean(error, masked.valid), watch={"embedding": features.pooled})
+
+    def export(self, backbone: Backbone) -> Export:
+        """The encoder; the decoder goes along for reconstructions."""
+        return Export(encoder=backbone, parts={"decoder": self.decoder})
+
+    def trivial(self, batch: int) -> float:
+        """Predicting each patch's own mean leaves (nearly) unit variance."""
+        return 1.0
