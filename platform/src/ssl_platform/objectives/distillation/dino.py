@@ -43,7 +43,8 @@ class DINOConfig(ObjectiveConfig):
 @objective(
     "dino",
     needs=lambda c: Plan.multi_crop(c.local_crops),
-    paper="Caron et al.: Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021, arXiv:2104.14294, eq. 1-4",
+    paper="Caron et al.: Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021, arXiv:2104.14294, "
+    "eq. 1-4",
 )
 class DINO(Objective):
     """Self-distillation with a centred and sharpened momentum teacher over multi-crop views."""

@@ -1,7 +1,7 @@
 """MAE: encode a quarter of the tokens, decode the raw content of the others.
 
-Departures from the published code: any rank and channel count through the tokenizer, targets are pixel-first whatever the
-rank, invalid cells are neither targets nor counted, and the masked mean divides by the global count.
+Departures from the published code: any rank and channel count through the tokenizer, targets are pixel-first whatever
+the rank, invalid cells are neither targets nor counted, and the masked mean divides by the global count.
 """
 
 from __future__ import annotations

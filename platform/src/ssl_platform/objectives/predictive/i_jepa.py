@@ -27,8 +27,8 @@ from ssl_platform.types import Loss, Step, Views
 @objective(
     "i-jepa",
     needs=Plan.single(offers=("tokens", "drop")),
-    paper="Assran et al.: Self-Supervised Learning from Images with a Joint-Embedding Predictive Architecture, CVPR 2023, "
-    "arXiv:2301.08243, eq. 1",
+    paper="Assran et al.: Self-Supervised Learning from Images with a Joint-Embedding Predictive Architecture, "
+    "CVPR 2023, arXiv:2301.08243, eq. 1",
 )
 class IJEPA(Objective):
     """Predict, in feature space, several target blocks from a context block of the same view."""

@@ -1,0 +1,97 @@
+"""The life of an objective without a trainer: the smallest loop that honours every hook, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from ssl_platform.config.schema import ViewsConfig
+from ssl_platform.nn.backbone import Backbone
+from ssl_platform.objectives.base import Objective, total_of
+from ssl_platform.types import Batch, Layout, Loss, Step, Views
+from ssl_platform.views.maker import ViewMaker
+
+
+@dataclass
+class Fitted:
+    """What `fit` did.
+
+    Attributes:
+        losses: total loss of every step.
+        last: the last `Loss`.
+        views: the last views.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    last: Loss | None = None
+    views: Views | None = None
+
+
+def fit(
+    objective: Objective,
+    backbone: Backbone,
+    layout: Layout,
+    batches: Callable[[int], Batch],
+    steps: int,
+    *,
+    window: tuple[int, ...],
+    models: Mapping[str, nn.Module] | None = None,
+    lr: float = 1e-3,
+    views: ViewsConfig | None = None,
+    epoch_steps: int = 4,
+    items: Batch | None = None,
+    build: bool = True,
+) -> Fitted:
+    """Train `objective` for some steps with AdamW, calling every hook as the trainer does.
+
+    Args:
+        objective: built here unless `build` is False.
+        backbone: the student.
+        layout: of the batches' main part.
+        batches: step number to batch.
+        steps: optimiser steps.
+        window: cells read along each axis.
+        models: further models of the plan.
+        lr: learning rate.
+        views: sizes and strengths.
+        epoch_steps: steps called one epoch.
+        items: all items in index order, for plans with a refresh.
+        build: whether to call `objective.build`.
+    """
+    plan = objective.plan(objective.config)
+    maker = ViewMaker(layout, plan, views or ViewsConfig(), seed=0, window=window)
+    if build:
+        objective.build(backbone, models or {})
+    players = objective.players(backbone)
+    groups = [{"params": p.parameters, "lr": lr * p.lr, "betas": p.betas or (0.9, 0.95)} for p in players]
+    optimiser = torch.optim.AdamW(groups, weight_decay=0.01)
+    objective.train()
+    backbone.train()
+    done = Fitted()
+    for number in range(steps):
+        batch = batches(number)
+        step = Step(number, steps, epoch_steps, len(batch), lr)
+        if plan.refresh is not None and items is not None and number % epoch_steps == 0:
+            with torch.no_grad():
+                objective.refresh(step, backbone(maker.clean(items)).pooled, items.index)
+        objective.before_step(step)
+        made = maker(batch)
+        loss = total_of(objective(backbone, made))
+        optimiser.zero_grad(set_to_none=True)
+        loss.total.backward()
+        objective.after_backward(step)
+        for player in players:
+            if not player.active(step):
+                for parameter in player.parameters:
+                    parameter.grad = None
+            elif player.clip is not None:
+                nn.utils.clip_grad_norm_(player.parameters, player.clip)
+        optimiser.step()
+        watch = {name: value.detach() for name, value in loss.watch.items()}
+        objective.after_step(step, backbone, [watch], [made])
+        done.losses.append(float(loss.total.detach()))
+        done.last, done.views = loss, made
+    return done
