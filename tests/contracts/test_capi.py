@@ -33,7 +33,9 @@ class CAPI(Objective):
         student = [*backbone.parameters(), *self.predictor.parameters(), *self.head.parameters()]
         return [
             Player("student", [p for p in student if p.requires_grad]),
-            Player("clustering", list(self.clusters.parameters()), lr=0.5, clip=1.0, active=lambda step: step.step >= 2),
+            Player(
+                "clustering", list(self.clusters.parameters()), lr=0.5, clip=1.0, active=lambda step: step.step >= 2
+            ),
         ]
 
     def forward(self, backbone, views):
@@ -47,7 +49,9 @@ class CAPI(Objective):
         clustering = soft_cross_entropy(self.clusters(full.detach()) / 0.12, codes)
         predicted = self.predictor(backbone.encode(tokens, visible), masked.gather(tokens.coords))
         student = soft_cross_entropy(self.head(F.normalize(predicted, dim=-1)) / 0.12, masked.gather(codes))
-        return Loss(student + clustering, {"student": student, "clustering": clustering}, {"teacher_probs": codes.flatten(0, 1)})
+        return Loss(
+            student + clustering, {"student": student, "clustering": clustering}, {"teacher_probs": codes.flatten(0, 1)}
+        )
 
     def after_step(self, step, backbone, watch, views):
         self.teacher.update(backbone, {}, 0.99)

@@ -1,0 +1,93 @@
+"""Settings of the whole suite: one thread, no network, real data where it lies, a time budget for every folder."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import defaultdict
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BUDGET_MINUTES = {
+    "unit": 4.0,
+    "contracts": 1.0,
+    "parity": 3.0,
+    "ddp": 1.5,
+    "conformance": 6.0,
+    "cli": 2.0,
+    "faults": 2.0,
+    "e2e": 4.0,
+}
+_spent: dict[str, float] = defaultdict(float)
+
+
+def _folder(nodeid: str) -> str:
+    parts = Path(nodeid.split("::")[0]).parts
+    return parts[1] if len(parts) > 2 else ""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _spent[_folder(report.nodeid)] += report.duration
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    rows = [(folder, _spent[folder] / 60, limit) for folder, limit in BUDGET_MINUTES.items() if _spent[folder] > 1]
+    if rows:
+        line = ", ".join(f"{folder} {minutes:.2f}/{limit:g}" for folder, minutes, limit in rows)
+        terminalreporter.write_line(f"minutes spent/allowed by folder: {line}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Over budget fails the suite in CI; elsewhere the summary line tells."""
+    if not os.environ.get("CI") or session.config.option.markexpr != "not slow":
+        return
+    over = [f for f, limit in BUDGET_MINUTES.items() if _spent[f] > 60 * limit]
+    if over and exitstatus == 0:
+        print(f"\nover the time budget: {', '.join(over)} (see BUDGET_MINUTES in tests/conftest.py)")
+        session.exitstatus = 1
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections leave this machine in no test."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        host = address[0] if isinstance(address, tuple) else ""
+        if self.family in (socket.AF_INET, socket.AF_INET6) and host not in ("127.0.0.1", "::1", "localhost"):
+            raise OSError(f"a test tried to reach {address!r}: tests use no network")
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Prepared items of the suite live in a folder of its own."""
+    os.environ["SSL_PLATFORM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real files beside the checkout; tests that ask for it skip where it is absent."""
+    folder = Path(os.environ.get("SSL_PLATFORM_REAL_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("the real data folder is not beside this checkout")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    import sys
+
+    if "torch" in sys.modules:
+        import torch
+
+        torch.manual_seed(0)
+        torch.set_num_threads(1)
