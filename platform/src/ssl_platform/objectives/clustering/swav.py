@@ -1,7 +1,7 @@
 """SwAV: predict one crop's cluster code from another crop; codes are balanced by optimal transport.
 
-Departures from the published code: codes come from a safe Sinkhorn over the global batch (plus queue), queue and freezing
-of the prototypes count optimiser steps, and the queue holds the embeddings of all ranks in rank order.
+Departures from the published code: codes come from a safe Sinkhorn over the global batch (plus queue), queue and
+freezing of the prototypes count optimiser steps, and the queue holds the embeddings of all ranks in rank order.
 """
 
 from __future__ import annotations

@@ -1,0 +1,32 @@
+"""Card B02."""
+
+import torch
+
+from ssl_platform.testing.fit import fit
+from ssl_platform.testing.objectives import small, small_backbone
+from ssl_platform.testing.toy import toy_batch, toy_layout
+from ssl_platform.types import Step
+
+
+def test_momentum_counts_optimiser_steps_from_m0_to_1() -> None:
+    torch.manual_seed(0)
+    method, backbone = small("byol", momentum=0.9), small_backbone()
+    method.build(backbone, {})
+    seen = []
+    method.teacher.update = lambda b, heads, momentum: seen.append(momentum)
+    for number in (0, 5, 10):
+        method.after_step(Step(number, 10), backbone, [], [])
+    assert seen[0] == 0.9 and abs(seen[1] - 0.95) < 1e-9 and seen[2] == 1.0
+
+
+def test_without_predictor_it_collapses_and_with_it_not() -> None:
+    def spread(predictor: bool) -> float:
+        torch.manual_seed(0)
+        method, backbone = small("byol", predictor=predictor, momentum=0.5), small_backbone()
+        batches = lambda n: toy_batch(32, start=32 * (n % 2))  # noqa: E731
+        done = fit(method, backbone, toy_layout(2), batches, 150, window=(16, 16), lr=3e-3)
+        z = torch.nn.functional.normalize(done.last.watch["embedding"].detach(), dim=-1)
+        return float(z.std(0).mean())
+
+    with_predictor, without = spread(True), spread(False)
+    assert without < 0.6 * with_predictor
