@@ -6,6 +6,7 @@ them on the device. It imports no torch, so needs can be matched with what a dom
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -166,3 +167,23 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for `objectives/manifest.json`."""
         return asdict(self)
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Plan:
+        """The plan `as_dict` wrote, also after a round trip through JSON (lists become tuples again).
+
+        Raises:
+            TypeError: a key is unknown or missing.
+        """
+        plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        refresh = data.get("refresh")
+        plain["views"] = tuple(_view(view) for view in data["views"])
+        plain["reads"] = Reads(**data.get("reads", {}))
+        plain["models"] = tuple((name, ModelSpec(**model)) for name, model in data.get("models", ()))
+        plain["refresh"] = Refresh(**refresh) if refresh else None
+        return Plan(**plain)
+
+
+def _view(data: Mapping[str, Any]) -> ViewSpec:
+    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    return ViewSpec(**plain)

@@ -1,1 +1,1 @@
-"""Config."""
+"""Configuration: schema, YAML, overrides, composition, provenance, recipes. Nothing here imports torch."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 
 class Section(BaseModel):
@@ -125,7 +125,13 @@ class CacheConfig(Section):
 
 
 class RunConfig(Section):
-    """One run."""
+    """One run.
+
+    Where each value came from is kept beside it: `source("optim.lr")` is `override`, `recipe NAME line 4`,
+    `domain medical3d`, `default`...
+    """
+
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict)
 
     command: str = Field("pretrain", description="the command it belongs to")
     domain: str | None = Field(None, description="--domain")
@@ -144,3 +150,32 @@ class RunConfig(Section):
     scale: Literal["auto", "paper", "tiny"] = Field(
         "auto", description="auto shrinks widths, queues and views to the run"
     )
+    encoder: str | None = Field(None, description="run, encoder file or random (--encoder)")
+    task: str | None = Field(None, description="downstream task (--task)")
+    protocol: list[str] = Field([], description="evaluation protocols (--protocol)")
+
+    def source(self, key: str) -> str:
+        """Where the value of a dotted key came from."""
+        return self._sources.get(key, "default")
+
+    def given(self, key: str) -> bool:
+        """Whether somebody asked for the value of a dotted key: a recipe, an option, an override or an argument."""
+        return self.source(key).split(" ")[0] not in ("default", "domain", "objective", "backbone", "resolved")
+
+    def resolve(self, key: str, value: Any, why: str) -> None:
+        """Set a value nobody asked for and remember why.
+
+        Args:
+            key: dotted, e.g. `data.batch_size`.
+            value: validated like any other.
+            why: a few words, e.g. `8 fit in 12 GB`.
+        """
+        target: Any = self
+        *sections, last = key.split(".")
+        for section in sections:
+            target = target[section] if isinstance(target, dict) else getattr(target, section)
+        if isinstance(target, dict):
+            target[last] = value
+        else:
+            setattr(target, last, value)
+        self._sources[key] = f"resolved {why}"
