@@ -1,0 +1,190 @@
+"""A run's folder: what is in it, from the first second to the last.
+
+config.yaml command.txt environment.json     what was asked and with what
+catalog.parquet splits.csv quarantine.csv    what was read
+metrics.csv events.log result.json           what happened
+checkpoints/ encoder.safetensors encoder.json
+CITATION.bib methods.txt                     what to write about it
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from ssl_platform.errors import UsageError
+from ssl_platform.train.atomic import write_json, write_text
+from ssl_platform.train.lock import NAME as LOCK_NAME
+from ssl_platform.train.lock import WriterLock
+
+Status = Literal["running", "done", "stopped", "failed"]
+Echo = Callable[[str], None]
+
+
+def default_path(domain: str, objective: str, now: datetime.datetime | None = None, root: Path | None = None) -> Path:
+    """`runs/<domain>-<objective>-<time>`, with a number behind it when two runs start in one second."""
+    now = now or datetime.datetime.now()
+    base = (root or Path("runs")) / f"{domain}-{objective}-{now:%Y%m%d-%H%M%S}"
+    path, number = base, 2
+    while path.exists():
+        path, number = base.with_name(f"{base.name}-{number}"), number + 1
+    return path
+
+
+def empty_result(command: str) -> dict[str, Any]:
+    """`result.json` of a run that has just begun: all keys are there from the first second."""
+    return {
+        "command": command,
+        "status": "running",
+        "steps": 0,
+        "samples_per_second": None,
+        "loss": {"first": None, "last": None},
+        "health": {"verdict": "undetermined", "cause": "before the first step"},
+        "quarantined": 0,
+        "data_id": None,
+        "split_id": None,
+        "metrics": {},
+        "baselines": {},
+        "paths": {},
+    }
+
+
+class RunFolder:
+    """A run folder this process writes.
+
+    Args:
+        path: the folder; made when absent.
+        command: name of the command, for result.json.
+        resume: whether a non-empty folder may be continued.
+        echo: where lines for the user go besides `events.log`.
+
+    Raises:
+        UsageError: the folder is not empty and `resume` is false, or another process writes it.
+    """
+
+    def __init__(self, path: Path, command: str = "pretrain", *, resume: bool = False, echo: Echo = print) -> None:
+        self.path = path
+        self.echo = echo
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"--run {path}: is a file; give a folder")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--run {path}: cannot make the folder ({error.strerror})") from error
+        if not resume and _used(path):
+            raise UsageError(f"--run {path}: the folder is not empty; add --resume to continue it or choose another")
+        self.lock = WriterLock(path)
+        self.result = self._load_result(command)
+
+    # ------------------------------------------------------------------------------------------------------- files
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    def file(self, name: str) -> Path:
+        """A file of the run by name."""
+        return self.path / name
+
+    def write_start(self, config: Mapping[str, Any], argv: Iterable[str] | None = None) -> None:
+        """Write the resolved configuration and the command line."""
+        import yaml
+
+        text = yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True)
+        write_text(self.file("config.yaml"), text)
+        words = list(sys.argv if argv is None else argv)
+        with self.file("command.txt").open("a", encoding="utf-8") as handle:
+            handle.write(shlex.join(words) + "\n")
+
+    def write_quarantine(self, rows: Iterable[tuple[str, str]]) -> int:
+        """Write `quarantine.csv` (path, reason); return the number of rows."""
+        import csv
+        import io
+
+        listed = sorted(set(rows))
+        buffer = io.StringIO(newline="")
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(["path", "reason"])
+        writer.writerows(listed)
+        write_text(self.file("quarantine.csv"), buffer.getvalue())
+        self.update(quarantined=len(listed))
+        return len(listed)
+
+    # ------------------------------------------------------------------------------------------------ what happens
+    def say(self, line: str) -> None:
+        """Tell the user one line and keep it in `events.log`."""
+        self.log(line)
+        self.echo(line)
+
+    def log(self, line: str) -> None:
+        """Keep one line in `events.log` without showing it."""
+        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        with self.file("events.log").open("a", encoding="utf-8") as handle:
+            handle.write(f"{stamp} {line}\n")
+
+    def update(self, **changes: Any) -> None:
+        """Change keys of `result.json` and write it; nested mappings are merged."""
+        for key, value in changes.items():
+            old = self.result.get(key)
+            if isinstance(old, dict) and isinstance(value, Mapping):
+                old.update(value)
+            else:
+                self.result[key] = value
+        write_json(self.file("result.json"), self.result)
+
+    def replace(self, **changes: Any) -> None:
+        """Like `update`, but mappings are replaced as a whole."""
+        self.result.update(changes)
+        write_json(self.file("result.json"), self.result)
+
+    def close(self, status: Status) -> None:
+        """Write the final status and give the folder back."""
+        self.replace(status=status)
+        self.lock.release()
+
+    def _load_result(self, command: str) -> dict[str, Any]:
+        result = empty_result(command)
+        result.update(read_result(self.path) or {})
+        result.update(command=command, status="running")
+        write_json(self.file("result.json"), result)
+        return result
+
+
+def read_result(path: Path) -> dict[str, Any] | None:
+    """`result.json` of a run folder, or None where there is none that can be read."""
+    try:
+        found = json.loads((path / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def read_config(path: Path) -> dict[str, Any] | None:
+    """`config.yaml` of a run folder as plain data, or None where there is none."""
+    import yaml
+
+    try:
+        found = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _used(path: Path) -> bool:
+    return any(entry.name != LOCK_NAME for entry in path.iterdir())
+
+
+def _plain(value: Any) -> Any:
+    """Tuples and other sequences as lists, so that YAML needs no tags."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value
