@@ -1,1 +1,6 @@
-"""Measures."""
+"""Measures of embeddings: tensors in, numbers out, no gradient."""
+
+from ssl_platform.measures.neighbours import knn_vote
+from ssl_platform.measures.representation import alignment, dimension_std, effective_rank, entropy, uniformity
+
+__all__ = ["alignment", "dimension_std", "effective_rank", "entropy", "knn_vote", "uniformity"]

@@ -1,0 +1,74 @@
+"""Losses of a student against a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ssl_platform import distributed
+from ssl_platform.losses.classification import cross_view_cross_entropy
+from ssl_platform.losses.precision import full_precision
+
+
+@full_precision
+def byol_regression(prediction: Tensor, target: Tensor) -> Tensor:
+    """Squared distance of unit vectors, `2 - 2 cos`, one direction (Grill et al., 2020, eq. 2).
+
+    Args:
+        prediction: `[..., D]` the predictor's output, of any length.
+        target: `[..., D]` the teacher's output; no gradient flows into it.
+
+    Returns:
+        Scalar in `[0, 4]`.
+    """
+    return 2 - 2 * F.cosine_similarity(prediction, target.detach(), dim=-1).mean()
+
+
+def dino_cross_entropy(
+    student: Sequence[Tensor], teacher: Sequence[Tensor], temperature: float, skip_same: bool = True
+) -> Tensor:
+    """Every student view must give every other global view's teacher distribution (Caron et al., 2021, eq. 3).
+
+    Args:
+        student: V logits `[B, K]`, the global views first and in the teacher's order.
+        teacher: probabilities `[B, K]` of the global views, from `centred_softmax` or Sinkhorn.
+        temperature: the student's, above 0.
+        skip_same: leave out the pairs of a view with itself.
+
+    Returns:
+        Scalar: the mean over pairs. ln K for constant logits, whatever the teacher.
+    """
+    return cross_view_cross_entropy(student, teacher, temperature, skip_same)
+
+
+@full_precision
+@torch.no_grad()
+def centred_softmax(logits: Tensor, centre: Tensor, temperature: float) -> Tensor:
+    """Teacher probabilities `softmax((logits - centre) / temperature)`, without gradient (DINO, eq. 1 and 4).
+
+    Args:
+        logits: `[..., K]`.
+        centre: `[K]`, built from earlier steps only.
+        temperature: below the student's, so that the target is sharper.
+    """
+    return ((logits - centre) / temperature).softmax(dim=-1)
+
+
+@full_precision
+@torch.no_grad()
+def moved_centre(centre: Tensor, logits: Tensor, momentum: float = 0.9) -> Tensor:
+    """The centre after a step: `momentum * centre + (1 - momentum) * mean(logits over all ranks)` (DINO, eq. 4).
+
+    Args:
+        centre: `[K]`, a buffer.
+        logits: `[..., K]` teacher logits of this rank, of equal shape on all ranks.
+        momentum: in `[0, 1]`.
+
+    Returns:
+        `[K]`, equal on all ranks; copy it into the buffer after the optimiser step.
+    """
+    mean = distributed.all_mean(logits.flatten(0, -2).mean(dim=0))
+    return momentum * centre + (1 - momentum) * mean
