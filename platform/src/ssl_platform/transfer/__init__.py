@@ -1,1 +1,1 @@
-"""Transfer."""
+"""What an encoder is worth: protocols x tasks x metrics, and the commands built of them."""

@@ -1,0 +1,1 @@
+"""How an encoder is asked: one file a protocol."""

@@ -1,0 +1,58 @@
+"""Weighted k-nearest-neighbour vote in cosine distance (Wu et al., 2018; as used by DINO)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ssl_platform.measures import knn_vote
+from ssl_platform.transfer.metrics import metrics_of
+from ssl_platform.transfer.protocols.splits import Labelled, Splits
+from ssl_platform.transfer.task import Task
+
+NEIGHBOURS = (1, 5, 10, 20, 50, 100, 200)
+TEMPERATURE = 0.07
+
+
+def targets_as_scores(bank: Labelled, task: Task) -> Tensor:
+    """`[n, K]` one-hot classes, label vectors or `[n, 1]` values: what neighbours vote with."""
+    if task.kind == "classification":
+        return F.one_hot(bank.target.long(), len(task.classes)).float()
+    target = bank.target.float()
+    return torch.nan_to_num(target) if target.ndim == 2 else target[:, None]
+
+
+def vote(features: Tensor, bank: Labelled, task: Task, k: int) -> np.ndarray:
+    """`[n, K]` scores (or `[n]` values) of `features [n, D]` from the `k` nearest rows of the bank."""
+    scores = knn_vote(features, bank.features, targets_as_scores(bank, task), k=k, temperature=TEMPERATURE)
+    found: np.ndarray = scores.numpy()
+    return found[:, 0] if task.kind == "regression" else found
+
+
+def knn(splits: Splits, task: Task) -> tuple[np.ndarray, np.ndarray, Labelled, dict[str, object]]:
+    """Choose k on the validation split, then vote with train and validation rows.
+
+    Returns:
+        target, score and items of the test split, and what was chosen.
+    """
+    choose = next(iter(metrics_of(task.kind, task.positive_index).values()))
+    best, best_value = NEIGHBOURS[0], -np.inf
+    for k in (k for k in NEIGHBOURS if k <= len(splits.train)):
+        if not len(splits.val):
+            best = min(20, len(splits.train))
+            break
+        value = choose(splits.val.target.numpy(), vote(splits.val.features, splits.train, task, k))
+        if value > best_value:
+            best, best_value = k, value
+    bank = merged(splits.train, splits.val)
+    target, score, items = splits.final(lambda features: vote(features, bank, task, best))
+    return target, score, items, {"k": best, "temperature": TEMPERATURE}
+
+
+def merged(a: Labelled, b: Labelled) -> Labelled:
+    """Two sets of labelled features as one."""
+    return Labelled(
+        torch.cat([a.features, b.features]), torch.cat([a.target, b.target]), [*a.groups, *b.groups], [*a.ids, *b.ids]
+    )

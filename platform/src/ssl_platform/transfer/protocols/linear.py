@@ -1,0 +1,86 @@
+"""Linear probe: a linear head on frozen, standardised features, its weight decay chosen on the validation split.
+
+Classification and multi-label heads are fitted to convergence by L-BFGS, regression by ridge in closed form, so there
+is no learning rate to tune and the result does not depend on the order of the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ssl_platform.transfer.metrics import metrics_of
+from ssl_platform.transfer.protocols.knn import merged
+from ssl_platform.transfer.protocols.splits import Labelled, Splits
+from ssl_platform.transfer.task import Task
+
+DECAYS = tuple(10.0**e for e in range(-5, 2))
+Predict = Callable[[Tensor], np.ndarray]
+
+
+def fit_linear(bank: Labelled, task: Task, decay: float, iterations: int = 200) -> Predict:
+    """Fit a head and return its prediction function.
+
+    Args:
+        bank: training rows.
+        task: decides the loss.
+        decay: weight of `|W|^2 / 2` added to the mean loss.
+        iterations: most L-BFGS iterations.
+    """
+    x = bank.features.double()
+    mean, std = x.mean(0), x.std(0, correction=0).clamp_min(1e-6)
+    x = (x - mean) / std
+    if task.kind == "regression":
+        return _ridge(x, bank.target.double(), mean, std, decay)
+    weight = torch.zeros(x.shape[1], len(task.classes), dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(len(task.classes), dtype=torch.float64, requires_grad=True)
+    target = bank.target
+    known = None if task.kind == "classification" else ~torch.isnan(target)
+    optimiser = torch.optim.LBFGS(
+        [weight, bias], max_iter=iterations, tolerance_grad=1e-7, history_size=20, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        logits = x @ weight + bias
+        if known is None:
+            fit = F.cross_entropy(logits, target.long())
+        else:
+            fit = F.binary_cross_entropy_with_logits(logits[known], target.double()[known])
+        value = fit + 0.5 * decay * weight.square().sum()
+        value.backward()
+        return value
+
+    optimiser.step(loss)
+    w, b = weight.detach(), bias.detach()
+    return lambda features: (((features.double() - mean) / std) @ w + b).numpy()
+
+
+def _ridge(x: Tensor, y: Tensor, mean: Tensor, std: Tensor, decay: float) -> Predict:
+    centre = y.mean()
+    gram = x.T @ x / len(x) + decay * torch.eye(x.shape[1], dtype=x.dtype)
+    w = torch.linalg.solve(gram, x.T @ (y - centre) / len(x))
+    return lambda features: (((features.double() - mean) / std) @ w + centre).numpy()
+
+
+def linear(splits: Splits, task: Task) -> tuple[np.ndarray, np.ndarray, Labelled, dict[str, object]]:
+    """Choose the weight decay on the validation split, refit on train and validation rows.
+
+    Returns:
+        target, score and items of the test split, and what was chosen.
+    """
+    choose = next(iter(metrics_of(task.kind, task.positive_index).values()))
+    decay = 1e-2
+    if len(splits.val):
+        value = -np.inf
+        for candidate in sorted(DECAYS, reverse=True):
+            reached = choose(splits.val.target.numpy(), fit_linear(splits.train, task, candidate)(splits.val.features))
+            if reached > value:
+                decay, value = candidate, reached
+    predict = fit_linear(merged(splits.train, splits.val), task, decay)
+    target, score, items = splits.final(predict)
+    return target, score, items, {"weight_decay": decay}
