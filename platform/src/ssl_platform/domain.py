@@ -111,6 +111,23 @@ class Domain:
         """What `prepare` depends on besides the file: options and a version; part of the cache key."""
         return {"options": self.options.model_dump(mode="json"), "version": 1}
 
+    def fit(self, row: Row) -> Row:
+        """The row under the manifest's `columns` (by then in `row.meta`) and the options: shape, spacing, channels.
+
+        Called on each scanned row, and again when `settle` changed an option.
+
+        Raises:
+            Unreadable: a fact is missing that nothing supplies; names the key that would.
+        """
+        return row
+
+    def settle(self, rows: Iterable[Row]) -> dict[str, tuple[Any, str]]:
+        """Values for the domain's own options left to `auto` that depend on the whole set, each with its reason.
+
+        For example the spacing items are resampled to. The caller makes the domain anew with them and fits all rows.
+        """
+        return {}
+
     def place(self, row: Row, size: Sequence[int], uniforms: np.ndarray) -> Window:
         """Where to read a window of `size`.
 
@@ -149,8 +166,13 @@ class Domain:
         """Write a dense prediction `[*shape]` (normalised grid) in the source's own geometry; return the file."""
         raise DataError(f"domain {self.name!r} cannot write dense predictions")
 
-    def read_mask(self, row: Row, path: Path) -> np.ndarray:
+    def read_mask(self, row: Row, path: Path, resample: bool = False) -> np.ndarray:
         """A label mask of an item in its normalised grid: `[*shape]` integers.
+
+        Args:
+            row: the item.
+            path: the mask's file.
+            resample: whether a mask on another grid is brought to the item's (`labels.resample=nearest`).
 
         Raises:
             Unreadable: shape or geometry differ from the item's.
