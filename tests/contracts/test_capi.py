@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ssl_platform.losses.clustering import soft_cross_entropy
+from ssl_platform.losses.classification import soft_cross_entropy
 from ssl_platform.masking.inverse_block import inverse_block_masks
 from ssl_platform.nn.backbones import build
 from ssl_platform.nn.clustering import sinkhorn
@@ -45,10 +45,10 @@ class CAPI(Objective):
         with torch.no_grad():
             full = F.normalize(self.teacher.backbone(view).tokens, dim=-1)
             scores = self.clusters(full)
-            codes = sinkhorn(scores, 0.06, 3, per_position=True)
-        clustering = soft_cross_entropy(self.clusters(full.detach()) / 0.12, codes)
+            codes = sinkhorn(scores, 0.06, 3)
+        clustering = soft_cross_entropy(self.clusters(full.detach()), codes, 0.12).mean()
         predicted = self.predictor(backbone.encode(tokens, visible), masked.gather(tokens.coords))
-        student = soft_cross_entropy(self.head(F.normalize(predicted, dim=-1)) / 0.12, masked.gather(codes))
+        student = soft_cross_entropy(self.head(F.normalize(predicted, dim=-1)), masked.gather(codes), 0.12).mean()
         return Loss(
             student + clustering, {"student": student, "clustering": clustering}, {"teacher_probs": codes.flatten(0, 1)}
         )

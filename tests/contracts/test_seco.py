@@ -44,7 +44,7 @@ class SeCo(Objective):
             q = F.normalize(head(query), dim=-1)
             k = [F.normalize(self.teacher.head(f"head{i}", key), dim=-1).detach() for key in keys]
             in_place = torch.stack([k[j] for j in range(3) if j != i], dim=1) if i else None
-            losses.append(info_nce(q, k[i], 0.07, queue=self.queues[i].content(), negatives=in_place))
+            losses.append(info_nce(q, k[i], 0.07, in_batch=False, queue=self.queues[i].values, extra=in_place))
             watch[f"key{i}"] = k[i]
         return Loss(torch.stack(losses).sum(), watch=watch)
 
@@ -64,6 +64,6 @@ def test_reads_queues_and_heads():
     assert not torch.equal(query.x, key0.x) and torch.equal(query.index, key2.index)
     for i, queue in enumerate(method.queues):  # each queue holds its own space's newest keys
         newest = done.last.watch[f"key{i}"]
-        assert (queue.content() @ newest.T).max(0).values.min() > 1 - 1e-5
+        assert (queue.values @ newest.T).max(0).values.min() > 1 - 1e-5
     assert torch.isfinite(torch.tensor(done.losses)).all()
     assert min(done.losses[5:]) < done.losses[1]

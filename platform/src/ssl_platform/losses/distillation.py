@@ -46,7 +46,7 @@ def dino_cross_entropy(
 
 @full_precision
 @torch.no_grad()
-def centred_softmax(logits: Tensor, centre: Tensor, temperature: float) -> Tensor:
+def centred_softmax(logits: Tensor, centre: Tensor, temperature: float | Tensor) -> Tensor:
     """Teacher probabilities `softmax((logits - centre) / temperature)`, without gradient (DINO, eq. 1 and 4).
 
     Args:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-
-from ssl_platform.errors import ConfigError, did_you_mean
+from ssl_platform.errors import PluginError
 from ssl_platform.objectives.base import REGISTRY, Objective
+from ssl_platform.plugins import registry
 
 
 def load_objective(name: str) -> type[Objective]:
     """The class registered under `name`, imported on first use.
 
     Raises:
-        ConfigError: no such objective.
+        PluginError: no such objective, or its factory is no objective.
     """
     if name in REGISTRY:
         return REGISTRY[name]
-    from ssl_platform.plugins import discover
-
-    records = {record.name: record for record in discover().objectives}
-    if name not in records:
-        raise ConfigError(f"no objective {name!r}{did_you_mean(name, records)}; `ssl-platform objectives` lists them")
-    importlib.import_module(records[name].module)
-    return REGISTRY[name]
+    declaration = registry().objective(name)
+    found = registry().load(declaration)
+    if not (isinstance(found, type) and issubclass(found, Objective)):
+        raise PluginError(f"objective {name!r}: {declaration.factory} is not a subclass of Objective")
+    return found

@@ -26,13 +26,13 @@ class Teacher(nn.Module):
     @property
     def backbone(self) -> Backbone:
         """The teacher's backbone."""
-        found = self.ema.module["backbone"]
+        found = self.ema.module.get_submodule("backbone")
         assert isinstance(found, Backbone)
         return found
 
     def head(self, name: str, x: Tensor) -> Tensor:
         """Apply one of the teacher's heads."""
-        applied: Tensor = self.ema.module[name](x)
+        applied: Tensor = self.ema.module.get_submodule(name)(x)
         return applied
 
     @torch.no_grad()

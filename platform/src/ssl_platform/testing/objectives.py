@@ -86,7 +86,7 @@ def _fill_state(method: Objective) -> None:
     """Give queues and centres the same non-trivial content on every process."""
     generator = torch.Generator().manual_seed(3)
     for name, buffer in method.named_buffers():
-        if name.rsplit(".", 1)[-1] in ("rows", "centre") and "teacher" not in name:
+        if name.rsplit(".", 1)[-1] in ("values", "centre") and "teacher" not in name:
             values = torch.randn(buffer.shape, generator=generator, dtype=torch.float64)
             buffer.copy_(torch.nn.functional.normalize(values, dim=-1) if buffer.ndim > 1 else 0.1 * values)
 

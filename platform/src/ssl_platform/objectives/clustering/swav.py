@@ -65,16 +65,20 @@ class SwAV(Objective):
         filled = step.step * step.batch >= self.config.queue
         self.queue_used = bool(self.queues) and step.step >= start and filled
 
+    def queue(self, crop: int) -> Queue:
+        """The queue of one global crop."""
+        found = self.queues[crop]
+        assert isinstance(found, Queue)
+        return found
+
     def codes(self, embedding: Tensor, crop: int) -> Tensor:
         """`[B, K]` soft codes of one global crop, without gradient."""
         c = self.config
         with torch.no_grad():
-            queued = self.queues[crop].content() if self.queue_used else None
-            scores = self.prototypes(embedding)
-            extra = None if queued is None else self.prototypes(queued)
             if not c.balanced:
-                return (scores / c.epsilon).softmax(dim=-1)
-            return sinkhorn(scores, c.epsilon, c.sinkhorn_iterations, replicated=extra)
+                return (self.prototypes(embedding) / c.epsilon).softmax(dim=-1)
+            rows = torch.cat([embedding, self.queue(crop).share()]) if self.queue_used else embedding
+            return sinkhorn(self.prototypes(rows), c.epsilon, c.sinkhorn_iterations)[: len(embedding)]
 
     def forward(self, backbone: Backbone, views: Views) -> Loss:
         """Mean over global crops of the cross-entropy with every other crop's prediction."""
@@ -94,8 +98,8 @@ class SwAV(Objective):
 
     def after_step(self, step: Step, backbone: Backbone, watch: list[dict[str, Tensor]], views: list[Views]) -> None:
         """Queue the embeddings of the step's global crops."""
-        for crop, queue in enumerate(self.queues):
-            queue.push(torch.cat([w[f"queue{crop}"] for w in watch]))
+        for crop in range(len(self.queues)):
+            self.queue(crop).push(torch.cat([w[f"queue{crop}"] for w in watch]))
 
     def trivial(self, batch: int) -> float:
         """`ln K`: uniform scores."""

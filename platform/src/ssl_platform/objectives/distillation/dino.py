@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ssl_platform.distributed import all_mean
-from ssl_platform.losses.distillation import dino_cross_entropy
+from ssl_platform.losses.distillation import centred_softmax, dino_cross_entropy
 from ssl_platform.nn.backbone import Backbone
-from ssl_platform.nn.heads import DINOHead
+from ssl_platform.nn.heads import DinoHead
 from ssl_platform.objectives.base import Export, Objective, ObjectiveConfig, objective
 from ssl_platform.objectives.embedding import mean_of, pooled
 from ssl_platform.objectives.teacher import Teacher
@@ -56,7 +56,7 @@ class DINO(Objective):
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make the head, the teacher and the centre."""
         c = self.config
-        self.head = DINOHead(backbone.embed_dim, c.hidden, c.bottleneck, c.prototypes)
+        self.head = DinoHead(backbone.embed_dim, c.prototypes, c.hidden, c.bottleneck)
         self.teacher = Teacher(backbone, {"head": self.head})
         self.register_buffer("centre", torch.zeros(c.prototypes))
         self.register_buffer("temperature", torch.tensor(c.teacher_temperature[0]))
@@ -64,15 +64,16 @@ class DINO(Objective):
     def before_step(self, step: Step) -> None:
         """Warm up the teacher's temperature."""
         warmup = max(1, resolve_duration(self.config.temperature_warmup, step.total, step.epoch_steps))
-        self.temperature.fill_(linear(*self.config.teacher_temperature, min(1.0, step.step / warmup)))
+        start, end = self.config.teacher_temperature
+        self.temperature.fill_(linear(start, end, step.step / warmup))
 
     def forward(self, backbone: Backbone, views: Views) -> Loss:
         """Mean cross-entropy over all pairs of a teacher's global crop and another student's crop."""
         globals_ = views["global"]
         with torch.no_grad():
             teacher_features = pooled(self.teacher.backbone, globals_)
-            logits = [self.teacher.head("head", f).float() for f in teacher_features]
-            probs = [((t - self.centre) / self.temperature).softmax(dim=-1) for t in logits]
+            logits = [self.teacher.head("head", f) for f in teacher_features]
+            probs = [centred_softmax(t, self.centre, self.temperature) for t in logits]
         features = pooled(backbone, views)
         scores = self.head(torch.cat(features)).chunk(len(features))
         loss = dino_cross_entropy(scores, probs, self.config.student_temperature)
@@ -88,7 +89,7 @@ class DINO(Objective):
     def after_backward(self, step: Step) -> None:
         """Cancel the last layer's gradient at the start."""
         if step.step < resolve_duration(self.config.freeze_last_layer, step.total, step.epoch_steps):
-            for parameter in self.head.last.parameters():
+            for parameter in self.head.last_layer.parameters():
                 parameter.grad = None
 
     def after_step(self, step: Step, backbone: Backbone, watch: list[dict[str, Tensor]], views: list[Views]) -> None:
