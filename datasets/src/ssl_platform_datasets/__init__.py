@@ -1,0 +1,1 @@
+"""Dataset cards and adapters: public datasets as they are downloaded, turned into manifest rows."""
