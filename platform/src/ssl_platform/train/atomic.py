@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ssl_platform.data.files import replace_file
+
 
 def fsync_folder(folder: Path) -> None:
     """Make a rename in `folder` durable where the system can (not every file system lets a folder be synced)."""
@@ -30,14 +32,10 @@ def write_with(path: Path, write: Callable[[Path], None]) -> None:
         path: the final file.
         write: called with the temporary path.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replace_file(path) as temporary:
         write(temporary)
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     fsync_folder(path.parent)
 
 

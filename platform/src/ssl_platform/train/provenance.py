@@ -94,8 +94,8 @@ def methods(facts: Mapping[str, Any], reasons: Iterable[str]) -> str:
         "We pretrained a {backbone} encoder ({parameters:,} parameters) with {objective} ({paper}) on {items:,} "
         "unlabelled {domain} items, read as windows of {window} cells. Training took {steps:,} optimiser steps with a "
         "global batch of {batch} ({passes:.1f} passes over {windows:,} windows), {optimiser} at a peak learning rate "
-        "of {lr:.3g} and weight decay {weight_decay:.3g}, in {precision} precision on {devices} device(s), seed {seed}, "
-        "with ssl-platform {version}."
+        "of {lr:.3g} and weight decay {weight_decay:.3g}, in {precision} precision on {devices} device(s), seed "
+        "{seed}, with ssl-platform {version}."
     ).format(version=_version("ssl-platform") or "unknown", **facts)
     chosen = "\n".join(f"- {reason}" for reason in reasons)
     return f"{text}\n\nValues chosen from the data and the machine:\n{chosen}\n" if chosen else f"{text}\n"

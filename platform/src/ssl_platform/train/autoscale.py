@@ -1,0 +1,141 @@
+"""`auto` values of a run from its data, its batch and its machine, each with the reason that is printed."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ssl_platform.config.schema import RunConfig
+from ssl_platform.errors import ConfigError
+
+CPU_CELLS = 900_000
+"""Cells of all windows of a batch on a CPU: eight windows of 48^3, about 0.2 s a step with the smallest encoder."""
+CPU_STEPS = 500
+GPU_PASSES, GPU_STEPS = 100, (2_000, 100_000)
+LARGEST_BATCH = 256
+BYTES_PER_CELL = 160
+"""GPU memory a cell of a window needs over forward and backward with two views in 16-bit, with room to spare; measured
+between 40 (MAE, patch 16) and 150 (two views, patch 8)."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run has to work with.
+
+    Attributes:
+        device: `cpu` or `cuda`.
+        world: processes.
+        cpus: granted to one process.
+        memory: bytes free on the device (a GPU's), 0 when unknown.
+        bf16: whether the device computes in bfloat16.
+    """
+
+    device: str
+    world: int = 1
+    cpus: int = 1
+    memory: int = 0
+    bf16: bool = False
+
+    @property
+    def gpu(self) -> bool:
+        """Whether it trains on a GPU."""
+        return self.device != "cpu"
+
+
+def granted_cpus() -> int:
+    """CPUs this process may use: its affinity, not the machine's count."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def resolve(config: RunConfig, key: str, value: Any, why: str, lines: list[str]) -> None:
+    """Set an `auto` key and keep the line that says so."""
+    config.resolve(key, value, why)
+    lines.append(f"{key}={value} ({why})")
+
+
+def batch_and_steps(config: RunConfig, windows: int, window: Sequence[int], machine: Machine) -> list[str]:
+    """Resolve `data.batch_size`, `trainer.max_steps`, `data.workers` and `trainer.precision`.
+
+    Args:
+        config: changed in place.
+        windows: windows of one pass.
+        window: cells read along each axis.
+        machine: what the run has.
+
+    Returns:
+        One line for each value that was `auto`.
+
+    Raises:
+        ConfigError: the batch cannot be shared by the processes and micro-batches.
+    """
+    lines: list[str] = []
+    share = machine.world * config.data.accumulate
+    if config.data.batch_size == "auto":
+        batch, why = _batch(windows, math.prod(window), machine, config.data.accumulate)
+        resolve(config, "data.batch_size", batch, why, lines)
+    batch = int(config.data.batch_size)
+    if batch < share or batch % share:
+        raise ConfigError(
+            f"data.batch_size={batch}: must be a multiple of processes x data.accumulate = {machine.world} x "
+            f"{config.data.accumulate} = {share}; use data.batch_size={max(1, round(batch / share)) * share}"
+        )
+    if config.trainer.max_steps == "auto":
+        steps, why = _steps(windows, batch, machine)
+        resolve(config, "trainer.max_steps", steps, why, lines)
+    if config.data.workers == "auto":
+        workers, why = _workers(machine)
+        resolve(config, "data.workers", workers, why, lines)
+    if config.trainer.precision == "auto":
+        if not machine.gpu:
+            precision, why = "32", "CPU"
+        elif machine.bf16:
+            precision, why = "bf16-mixed", "the GPU computes in bfloat16"
+        else:
+            precision, why = "16-mixed", "the GPU has no bfloat16"
+        resolve(config, "trainer.precision", precision, why, lines)
+    return lines
+
+
+def intervals(config: RunConfig) -> list[str]:
+    """Resolve `trainer.checkpoint_every` and `health.every` from the number of steps."""
+    lines: list[str] = []
+    steps = int(config.trainer.max_steps)
+    if config.trainer.checkpoint_every == "auto":
+        every = max(1, min(1000, steps // 10))
+        resolve(config, "trainer.checkpoint_every", every, "a tenth of the run, at most 1000 steps", lines)
+    if config.health.every == "auto":
+        every = max(1, min(500, steps // 10))
+        resolve(config, "health.every", every, "a tenth of the run, at most 500 steps", lines)
+    return lines
+
+
+def _batch(windows: int, cells: int, machine: Machine, accumulate: int) -> tuple[int, str]:
+    share = machine.world * accumulate
+    if machine.gpu and machine.memory:
+        fit = int(machine.memory * 0.7 / (cells * BYTES_PER_CELL)) * machine.world * accumulate
+        what = f"{machine.memory / 2**30:.0f} GiB of GPU memory"
+    else:
+        fit, what = CPU_CELLS // cells, f"CPU, windows of {cells:,} cells"
+    most = max(2, windows // 4)
+    batch = 1 << max(1, int(math.log2(max(2, min(fit, LARGEST_BATCH, most)))))
+    why = what if fit <= most else f"a quarter of {windows} windows"
+    return max(1, round(batch / share)) * share, why
+
+
+def _steps(windows: int, batch: int, machine: Machine) -> tuple[int, str]:
+    if not machine.gpu:
+        return CPU_STEPS, f"CPU: a run of minutes, {CPU_STEPS * batch / max(1, windows):.1f} passes"
+    wanted = GPU_PASSES * windows // batch
+    steps = min(max(wanted, GPU_STEPS[0]), GPU_STEPS[1])
+    return steps, f"{GPU_PASSES} passes over {windows} windows, within {GPU_STEPS[0]} and {GPU_STEPS[1]}"
+
+
+def _workers(machine: Machine) -> tuple[int, str]:
+    if not machine.gpu:
+        spare = machine.cpus // machine.world - 2
+        return (1, "training itself needs the CPUs") if spare > 0 else (0, "no CPU to spare: read in the main process")
+    workers = max(1, min(8, machine.cpus // machine.world - 1))
+    return workers, f"{machine.cpus} CPUs granted, {machine.world} process(es)"

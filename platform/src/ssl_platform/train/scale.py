@@ -1,0 +1,150 @@
+"""`scale=auto`: a paper's widths, queues and prototypes shrunk to a run that is smaller than the paper's.
+
+Published settings belong to a million images, batches of thousands and encoders of 384 to 2048 dimensions. On a few
+hundred volumes and a pico encoder they overfit, never fill or outweigh the encoder. Each rule acts on settings by name,
+only downwards, never on a value somebody asked for, and every change is printed with its rule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ssl_platform.config.schema import RunConfig
+
+
+@dataclass(frozen=True)
+class RunSize:
+    """What the rules look at.
+
+    Attributes:
+        windows: of one pass over the data.
+        batch: global batch.
+        steps: optimiser steps.
+        embed_dim: of the encoder.
+        depth: blocks of the encoder.
+        gpu: whether it trains on a GPU.
+    """
+
+    windows: int
+    batch: int
+    steps: int
+    embed_dim: int
+    depth: int
+    gpu: bool
+
+
+Rule = Callable[[Any, RunSize], tuple[Any, str]]
+
+
+def _power_of_two(value: float) -> int:
+    return int(2 ** max(0, math.floor(math.log2(max(1.0, value)))))
+
+
+def _widths(value: Any, run: RunSize) -> tuple[Any, str]:
+    most = max(64, 4 * run.embed_dim)
+    return tuple(min(int(v), most) for v in value), f"at most 4 x the encoder's {run.embed_dim} dimensions"
+
+
+def _width(value: Any, run: RunSize) -> tuple[Any, str]:
+    widths, rule = _widths((value,), run)
+    return widths[0], rule
+
+
+def _narrow(value: Any, run: RunSize) -> tuple[Any, str]:
+    most = max(32, run.embed_dim)
+    return min(int(value), most), f"at most the encoder's {run.embed_dim} dimensions"
+
+
+def _heads(value: Any, run: RunSize) -> tuple[Any, str]:
+    return min(int(value), max(1, run.embed_dim // 32)), "heads of at least 32 dimensions"
+
+
+def _depth(value: Any, run: RunSize) -> tuple[Any, str]:
+    return min(int(value), max(1, run.depth // 2)), f"at most half the encoder's {run.depth} blocks"
+
+
+def _prototypes(value: Any, run: RunSize) -> tuple[Any, str]:
+    most = max(32, _power_of_two(run.windows / 2))
+    return min(int(value), most), f"at most one for two of the {run.windows} windows"
+
+
+def _queue(value: Any, run: RunSize) -> tuple[Any, str]:
+    # It must be filled within the first quarter of the run, and hold each window at most about once.
+    most = min(run.windows // 2, run.steps * run.batch // 4) // run.batch * run.batch
+    return min(int(value), most), f"at most half of the {run.windows} windows, whole batches of {run.batch}"
+
+
+def _local_crops(value: Any, run: RunSize) -> tuple[Any, str]:
+    return (value, "") if run.gpu else (min(int(value), 2), "two on a CPU")
+
+
+RULES: Mapping[str, Rule] = {
+    "proj_dims": _widths,
+    "pred_dims": _widths,
+    "hidden": _width,
+    "bottleneck": _width,
+    "out_dim": _prototypes,
+    "prototypes": _prototypes,
+    "queue": _queue,
+    "decoder_dim": _narrow,
+    "decoder_depth": _depth,
+    "decoder_heads": _heads,
+    "predictor_dim": _narrow,
+    "predictor_depth": _depth,
+    "predictor_heads": _heads,
+    "local_crops": _local_crops,
+}
+TINY: Mapping[str, Any] = {
+    "hidden": 32,
+    "bottleneck": 16,
+    "out_dim": 16,
+    "prototypes": 16,
+    "queue": 0,
+    "decoder_dim": 32,
+    "decoder_depth": 1,
+    "decoder_heads": 2,
+    "predictor_dim": 32,
+    "predictor_depth": 1,
+    "predictor_heads": 2,
+    "local_crops": 2,
+}
+
+
+def shrink(config: RunConfig, settings: Mapping[str, Any], run: RunSize) -> list[str]:
+    """Shrink the objective's settings in `config.objective`.
+
+    Args:
+        config: changed in place; its `scale` says how.
+        settings: the objective's settings with its paper's defaults filled in.
+        run: the run's size.
+
+    Returns:
+        One line a change.
+    """
+    lines: list[str] = []
+    if config.scale == "paper":
+        return lines
+    for name, value in settings.items():
+        if name not in RULES or not value or config.given(f"objective.{name}"):
+            continue
+        if config.scale == "tiny":
+            new = tuple(min(int(v), 32) for v in value) if isinstance(value, list | tuple) else TINY[name]
+            new, rule = (new if _smaller(new, value) else value), "scale=tiny"
+        else:
+            new, rule = RULES[name](value, run)
+        if new != (tuple(value) if isinstance(value, list) else value):
+            shown = list(new) if isinstance(new, tuple) else new
+            config.resolve(f"objective.{name}", shown, f"scale={config.scale}: {rule}")
+            lines.append(f"objective.{name}={shown} (paper {_plain(value)}; {rule})")
+    return lines
+
+
+def _smaller(new: Any, old: Any) -> bool:
+    return new != old if isinstance(new, tuple) else bool(new < old)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
