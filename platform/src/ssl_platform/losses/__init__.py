@@ -1,26 +1,26 @@
 """Losses: pure functions of tensors, exact under data parallelism, at least float32 inside."""
 
-from ssl_platform.losses.classification import cross_entropy, cross_view_cross_entropy, soft_cross_entropy
-from ssl_platform.losses.clustering import swapped_prediction
+from ssl_platform.losses.clustering import cross_view_cross_entropy, soft_cross_entropy, swapped_prediction
 from ssl_platform.losses.contrastive import info_nce, nt_xent
-from ssl_platform.losses.crossmodal import clip
+from ssl_platform.losses.crossmodal import clip_loss
 from ssl_platform.losses.decorrelation import VicregTerms, covariance, invariance, variance, vicreg, vicreg_terms
 from ssl_platform.losses.distillation import byol_regression, centred_softmax, dino_cross_entropy, moved_centre
 from ssl_platform.losses.masked import masked_mean, normalised_patches, patch_mse, smooth_l1_tokens
 from ssl_platform.losses.precision import full_precision, widen
+from ssl_platform.losses.supervised import masked_cross_entropy
 
 __all__ = [
     "VicregTerms",
     "byol_regression",
     "centred_softmax",
-    "clip",
+    "clip_loss",
     "covariance",
-    "cross_entropy",
     "cross_view_cross_entropy",
     "dino_cross_entropy",
     "full_precision",
     "info_nce",
     "invariance",
+    "masked_cross_entropy",
     "masked_mean",
     "moved_centre",
     "normalised_patches",

@@ -1,12 +1,31 @@
-"""Losses on cluster assignments."""
+"""Losses on soft targets: cluster codes and teacher distributions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_platform.losses.classification import cross_view_cross_entropy
+from ssl_platform.losses.masked import masked_mean
+from ssl_platform.losses.precision import full_precision
+
+
+@full_precision
+def soft_cross_entropy(logits: Tensor, target: Tensor, temperature: float = 1.0, valid: Tensor | None = None) -> Tensor:
+    """Mean over rows of `-sum_k target_k log softmax(logits / temperature)_k`.
+
+    Args:
+        logits: `[..., K]`.
+        target: `[..., K]` probabilities; no gradient flows into them.
+        temperature: above 0.
+        valid: `[...]` bool or weights, which rows count (over all ranks); None: all.
+
+    Returns:
+        Scalar.
+    """
+    rows = -(target.detach() * F.log_softmax(logits / temperature, dim=-1)).sum(dim=-1)
+    return masked_mean(rows, valid)
 
 
 def swapped_prediction(scores: Sequence[Tensor], codes: Sequence[Tensor], temperature: float) -> Tensor:
@@ -21,3 +40,36 @@ def swapped_prediction(scores: Sequence[Tensor], codes: Sequence[Tensor], temper
         Scalar: the mean over codes of the mean over the other views. ln K at uniform scores.
     """
     return cross_view_cross_entropy(scores, codes, temperature, skip_same=True)
+
+
+@full_precision
+def cross_view_cross_entropy(
+    predictions: Sequence[Tensor], targets: Sequence[Tensor], temperature: float, skip_same: bool = True
+) -> Tensor:
+    """Mean soft cross-entropy over all pairs of a predicting view and a target view.
+
+    Args:
+        predictions: V logits `[B, K]`, one a view; the first are of the target views, in their order.
+        targets: A <= V probabilities `[B, K]`; no gradient flows into them.
+        temperature: of the predictions.
+        skip_same: leave out the pairs of a view with itself.
+
+    Returns:
+        Scalar. ln K for constant logits, whatever the targets.
+
+    Raises:
+        ValueError: no pair is left.
+    """
+    count = len(targets) * len(predictions) - (min(len(targets), len(predictions)) if skip_same else 0)
+    if count < 1:
+        raise ValueError(
+            f"{len(predictions)} predicting and {len(targets)} target views leave no pair: use at least two views"
+        )
+    targets = [target.detach() for target in targets]
+    summed = sum(targets[1:], start=targets[0])
+    total = summed.new_zeros(())
+    for view, logits in enumerate(predictions):
+        # The loss is linear in the target, so all targets of one view cost one product.
+        target = summed - targets[view] if skip_same and view < len(targets) else summed
+        total = total + soft_cross_entropy(logits, target, temperature)
+    return total / count

@@ -51,23 +51,24 @@ def info_nce(
     k: Tensor,
     temperature: float,
     *,
-    in_batch: bool = True,
+    in_batch: bool | None = None,
     queue: Tensor | None = None,
-    extra: Tensor | None = None,
+    negatives: Tensor | None = None,
     group: Tensor | None = None,
     queue_group: Tensor | None = None,
 ) -> Tensor:
     """InfoNCE: each query must pick its own key among negatives (van den Oord et al., 2018; He et al., 2020).
 
-    Gradients reach `k`, `queue` and `extra` unless they are detached by the caller.
+    Gradients reach `k`, `queue` and `negatives` unless they are detached by the caller.
 
     Args:
         q: `[B, D]` queries, of any length.
         k: `[B, D]` their positive keys.
         temperature: above 0.
-        in_batch: whether the other samples' keys, of all ranks, are negatives (MoCo v3).
+        in_batch: whether the other samples' keys, of all ranks, are negatives (MoCo v3); None: only where there is
+            neither a queue nor negatives of the samples' own.
         queue: `[Q, D]` shared negatives (MoCo v1 and v2), or None.
-        extra: `[B, M, D]` negatives of each sample's own (SeCo), or None.
+        negatives: `[B, M, D]` negatives of each sample's own (SeCo), or None.
         group: `[B]` int64; keys of the same group are left out of the negatives.
         queue_group: `[Q]` group of every queue entry; needs `group`.
 
@@ -78,8 +79,10 @@ def info_nce(
         ValueError: shapes do not fit, or there is no source of negatives.
     """
     _check_pair(q, k)
-    if not in_batch and queue is None and extra is None:
-        raise ValueError("info_nce has no negatives: pass in_batch=True, queue= or extra=")
+    if in_batch is None:
+        in_batch = queue is None and negatives is None
+    if not in_batch and queue is None and negatives is None:
+        raise ValueError("info_nce has no negatives: pass in_batch=True, queue= or negatives=")
     count = len(q)
     q, k = F.normalize(q, dim=1), F.normalize(k, dim=1)
     if in_batch:
@@ -98,8 +101,8 @@ def info_nce(
         if group is not None and queue_group is not None:
             similarity = similarity.masked_fill(group[:, None] == queue_group, -torch.inf)
         candidates.append(similarity)
-    if extra is not None:
-        candidates.append(torch.einsum("bd,bmd->bm", q, F.normalize(extra, dim=2)))
+    if negatives is not None:
+        candidates.append(torch.einsum("bd,bmd->bm", q, F.normalize(negatives, dim=2)))
     return F.cross_entropy(torch.cat(candidates, dim=1) / temperature, target)
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_platform import distributed
-from ssl_platform.losses.classification import cross_view_cross_entropy
+from ssl_platform.losses.clustering import cross_view_cross_entropy
 from ssl_platform.losses.precision import full_precision
 
 

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ssl_platform.measures.representation import wide
+
 
 @torch.no_grad()
 def knn_vote(
@@ -44,7 +46,7 @@ def knn_vote(
         raise ValueError(f"leave_one_out needs the bank's rows as queries, got {len(queries)} for {len(bank)} rows")
     if len(bank) == 0:
         raise ValueError("kNN needs at least one labelled row in the bank")
-    queries, bank = F.normalize(_wide(queries), dim=1), F.normalize(_wide(bank), dim=1)
+    queries, bank = F.normalize(wide(queries), dim=1), F.normalize(wide(bank), dim=1)
     values, known = _targets(labels, classes, bank.dtype)
     voter = known.any(dim=1)
     scores = []
@@ -72,8 +74,3 @@ def _targets(labels: Tensor, classes: int | None, dtype: torch.dtype) -> tuple[T
     count = classes if classes is not None else int(labels.max()) + 1
     known = (labels >= 0)[:, None].expand(-1, max(1, count))
     return F.one_hot(labels.clamp_min(0), max(1, count)).to(dtype), known
-
-
-def _wide(x: Tensor) -> Tensor:
-    """At least float32."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -18,7 +18,7 @@ def effective_rank(z: Tensor, centre: bool = False) -> Tensor:
     Returns:
         Scalar in `[1, min(n, D)]`; 1 for a constant embedding.
     """
-    z = _wide(z)
+    z = wide(z)
     if centre:
         z = z - z.mean(dim=0)
     values = torch.linalg.svdvals(z)
@@ -38,7 +38,7 @@ def dimension_std(z: Tensor, unit: bool = True) -> Tensor:
     Returns:
         `[D]`.
     """
-    z = _wide(z)
+    z = wide(z)
     return (F.normalize(z, dim=1) if unit else z).std(dim=0, correction=0)
 
 
@@ -53,7 +53,7 @@ def alignment(a: Tensor, b: Tensor, power: float = 2.0) -> Tensor:
     Returns:
         Scalar in `[0, 2 ** power]`; 0 when all pairs agree.
     """
-    distance = (F.normalize(_wide(a), dim=1) - F.normalize(_wide(b), dim=1)).norm(dim=1)
+    distance = (F.normalize(wide(a), dim=1) - F.normalize(wide(b), dim=1)).norm(dim=1)
     return distance.pow(power).mean()
 
 
@@ -68,7 +68,7 @@ def uniformity(z: Tensor, t: float = 2.0) -> Tensor:
     Returns:
         Scalar in `[-4 t, 0]`; 0 for a constant embedding, lower when more spread.
     """
-    z = F.normalize(_wide(z), dim=1)
+    z = F.normalize(wide(z), dim=1)
     row, column = torch.triu_indices(len(z), len(z), offset=1, device=z.device)
     squared = (2 - 2 * z @ z.T)[row, column].clamp_min(0)
     return (-t * squared).logsumexp(dim=0) - torch.tensor(float(len(squared)), device=z.device).log()
@@ -80,10 +80,10 @@ def entropy(probs: Tensor) -> Tensor:
 
     The mean over rows tells how sharp a teacher is; the entropy of the mean row tells how many outputs are used.
     """
-    probs = _wide(probs)
+    probs = wide(probs)
     return -torch.special.xlogy(probs, probs).sum(dim=-1)
 
 
-def _wide(x: Tensor) -> Tensor:
+def wide(x: Tensor) -> Tensor:
     """At least float32."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

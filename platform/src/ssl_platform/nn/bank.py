@@ -39,21 +39,21 @@ class Bank(nn.Module):
         ConfigError: the bank would be larger than `limit_gb`; the message names its size.
     """
 
-    values: Tensor
+    rows: Tensor
     filled: Tensor
 
     def __init__(self, size: int, dim: int, limit_gb: float = 8.0, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         _check_size("bank", (size, dim), dtype, limit_gb)
-        self.register_buffer("values", torch.zeros(size, dim, dtype=dtype))
+        self.register_buffer("rows", torch.zeros(size, dim, dtype=dtype))
         self.register_buffer("filled", torch.zeros(size, dtype=torch.bool))
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.rows)
 
-    def forward(self, index: Tensor) -> Tensor:
+    def read(self, index: Tensor) -> Tensor:
         """The vectors at `index`: `[...]` int64 to `[..., D]`; zeros where nothing was written yet."""
-        return self.values[index]
+        return self.rows[index]
 
     @torch.no_grad()
     def write(self, index: Tensor, values: Tensor, momentum: float = 0.0, unit: bool = True) -> None:
@@ -66,16 +66,16 @@ class Bank(nn.Module):
             unit: whether rows are scaled to unit length, before and after mixing.
         """
         index = distributed.gather(index)
-        new = distributed.gather(values.detach().to(self.values.dtype))
+        new = distributed.gather(values.detach().to(self.rows.dtype))
         # Rows of one index all get the last one's value, so that the order of the scattered writes cannot matter.
         ordered, order = index.sort(stable=True)
         last = torch.searchsorted(ordered, ordered, right=True) - 1
         new = new[order][last]
         if unit:
             new = F.normalize(new, dim=1)
-        old, known = self.values[ordered], self.filled[ordered]
+        old, known = self.rows[ordered], self.filled[ordered]
         new = torch.where(known[:, None], torch.lerp(new, old, momentum), new)
-        self.values[ordered] = F.normalize(new, dim=1) if unit else new
+        self.rows[ordered] = F.normalize(new, dim=1) if unit else new
         self.filled[ordered] = torch.ones_like(known)
 
 
@@ -94,7 +94,7 @@ class Queue(nn.Module):
         ConfigError: the queue would be larger than `limit_gb`; the message names its size.
     """
 
-    values: Tensor
+    rows: Tensor
     pushed: Tensor
 
     def __init__(
@@ -108,20 +108,20 @@ class Queue(nn.Module):
             values = F.normalize(start, dim=-1).to(dtype)
         else:
             values = torch.full(shape, -1, dtype=dtype)
-        self.register_buffer("values", values)
+        self.register_buffer("rows", values)
         self.register_buffer("pushed", torch.zeros((), dtype=torch.int64))
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.rows)
 
     @property
     def valid(self) -> Tensor:
         """`[Q]` bool, which rows were pushed."""
-        return torch.arange(len(self), device=self.values.device) < self.pushed
+        return torch.arange(len(self), device=self.rows.device) < self.pushed
 
-    def share(self) -> Tensor:
-        """This rank's consecutive part of the rows, for sums over ranks (Sinkhorn) that must count each row once."""
-        return distributed.share(self.values)
+    def content(self) -> Tensor:
+        """`[Q, *dim]`, all rows, equal on all ranks, in no order of age."""
+        return self.rows
 
     @torch.no_grad()
     def push(self, values: Tensor) -> None:
@@ -130,8 +130,8 @@ class Queue(nn.Module):
         Args:
             values: `[B, *dim]`; where all ranks together bring more than `length`, the last ones stay.
         """
-        new = distributed.gather(values.detach().to(self.values.dtype))
+        new = distributed.gather(values.detach().to(self.rows.dtype))
         skipped = max(0, len(new) - len(self))
-        row = torch.arange(skipped, len(new), device=self.values.device)
-        self.values[(self.pushed + row) % len(self)] = new[skipped:]
+        place = self.pushed + torch.arange(skipped, len(new), device=self.rows.device)
+        self.rows[place % len(self)] = new[skipped:]
         self.pushed += len(new)

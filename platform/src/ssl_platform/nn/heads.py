@@ -8,7 +8,7 @@ How papers' heads are written, for a backbone of width D:
     SimSiam              mlp(D, 2048, 2048, 2048, last_norm=True, last_affine=False)
     VICReg, Barlow Twins mlp(D, 8192, 8192, 8192, last_bias=False)
     SwAV                 ProjectionHead(D, 2048, 128)             then PrototypeHead(128, 3000)
-    DINO                 DinoHead(D, 65536)
+    DINO                 DINOHead(D, 2048, 256, 65536)
 """
 
 from __future__ import annotations
@@ -111,14 +111,14 @@ class WeightNormLinear(nn.Module):
         return y if self.gain is None else y * self.gain
 
 
-class DinoHead(nn.Module):
+class DINOHead(nn.Module):
     """Perceptron, unit length, weight-normalised layer without bias (Caron et al., 2021, appendix C).
 
     Args:
         in_dim: width of the input.
-        out_dim: number of outputs K.
         hidden_dim: width of the hidden layers.
         bottleneck_dim: width before the last layer.
+        out_dim: number of outputs K.
         layers: layers of the perceptron.
         norm: `batch` for convolutional backbones; DINO's ViTs use none.
         learn_gain: whether the last layer's gain is learnt (less stable).
@@ -127,16 +127,16 @@ class DinoHead(nn.Module):
     def __init__(
         self,
         in_dim: int,
+        hidden_dim: int,
+        bottleneck_dim: int,
         out_dim: int,
-        hidden_dim: int = 2048,
-        bottleneck_dim: int = 256,
         layers: int = 3,
         norm: Norm = None,
         learn_gain: bool = False,
     ) -> None:
         super().__init__()
         self.mlp = mlp(in_dim, *[hidden_dim] * (layers - 1), bottleneck_dim, norm=norm, activation="gelu")
-        self.last_layer = WeightNormLinear(bottleneck_dim, out_dim, learn_gain)
+        self.last = WeightNormLinear(bottleneck_dim, out_dim, learn_gain)
         for module in self.mlp:
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -145,7 +145,7 @@ class DinoHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., in_dim]` to logits `[..., K]`, each in `[-1, 1]` unless the gain is learnt."""
-        return self.last_layer(F.normalize(self.mlp(x), dim=-1))
+        return self.last(F.normalize(self.mlp(x), dim=-1))
 
 
 class PrototypeHead(nn.Module):

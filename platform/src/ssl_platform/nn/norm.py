@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_platform import distributed
+from ssl_platform.losses.precision import widen
 
 _PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -73,7 +74,7 @@ class GlobalBatchNorm(nn.Module):
 
     def _across_ranks(self, x: Tensor, count: int) -> Tensor:
         """Normalise with the pooled statistics of equal shares (Chan, Golub, LeVeque, 1983): one gather."""
-        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        wide = widen(x)
         var, mean = torch.var_mean(wide, dim=[0, *range(2, x.ndim)], correction=0)
         means, variances = distributed.gather(torch.stack((mean, var))[None]).unbind(1)  # [world, C] each
         mean = means.mean(dim=0)
