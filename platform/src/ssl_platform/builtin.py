@@ -5,16 +5,53 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ssl_platform.plugins import ObjectiveDeclaration, hookimpl
+from ssl_platform.plugins import BackboneDeclaration, ObjectiveDeclaration, Setting, hookimpl
 
 SSL_PLATFORM_API = 1
 
 MANIFEST = Path(__file__).parent / "objectives" / "manifest.json"
 
-_VIT_OFFERS = ("tokens", "drop", "mask_token", "pyramid", "taps", "attention", "attn_mask")
+VIT_SIZES = ("pico", "nano", "tiny", "small", "base", "large", "huge")
+VIT_OFFERS = ("tokens", "drop", "mask_token", "taps", "attention", "attn_mask")
+PATCH = Setting("patch", "int | list[int] | None", None, "cells of a token along each axis; null: the domain's")
+VIT_SETTINGS = (
+    PATCH,
+    Setting("dim", "int | None", None, "embedding width D; null: the size's", {"ge": 8}),
+    Setting("depth", "int | None", None, "blocks; null: the size's", {"ge": 1}),
+    Setting("heads", "int | None", None, "attention heads; null: the size's", {"ge": 1}),
+    Setting("cls", "int", 1, "class tokens", {"ge": 0}),
+    Setting("registers", "int", 0, "further prefix tokens", {"ge": 0}),
+    Setting("pool", "Literal['cls', 'mean']", "mean", "pooled output: first class token or mean of valid tokens"),
+    Setting("mlp_ratio", "float", 4.0, "width of the MLPs over D", {"gt": 0}),
+    Setting("layer_scale", "float | None", None, "start of the layer scale; null for none"),
+    Setting("drop_path", "float", 0.0, "probability at the last block, rising linearly", {"ge": 0, "lt": 1}),
+    Setting("tokenizer", "Literal['auto', 'patch', 'channel', 'points']", "auto", "how a view is cut into tokens"),
+    Setting("conditioning", "Literal['name', 'wavelength']", "name", "what the channel tokenizer knows of a channel"),
+    Setting("min_valid", "float", 0.0, "least valid fraction of a valid token", {"ge": 0, "le": 1}),
+    Setting("norm_pix", "bool", True, "reconstruction targets are normalised by token"),
+    Setting("groups", "int | None", None, "tokens of a point set; null: every point in two on average", {"ge": 1}),
+    Setting("pitch", "float | None", None, "physical length of a position step; null: relative to the view", {"gt": 0}),
+)
 
 
 @hookimpl
 def ssl_platform_objectives() -> list[ObjectiveDeclaration]:
     """Objectives of the core, from the generated manifest: nothing of theirs is imported."""
     return [ObjectiveDeclaration.from_record(record) for record in json.loads(MANIFEST.read_text(encoding="utf-8"))]
+
+
+@hookimpl
+def ssl_platform_backbones() -> list[BackboneDeclaration]:
+    """The generic ViT by size, for grids of any rank and for point sets."""
+    return [
+        BackboneDeclaration(
+            name=f"vit-{size}",
+            factory="ssl_platform.nn.vit:vit",
+            summary=f"Vision transformer of size {size}, any rank, any channels, point sets",
+            offers=VIT_OFFERS,
+            points=True,
+            settings=VIT_SETTINGS,
+            preset={"size_name": size},
+        )
+        for size in VIT_SIZES
+    ]

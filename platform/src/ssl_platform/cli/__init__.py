@@ -1,1 +1,1 @@
-"""Cli."""
+"""The command line: parses, calls `ssl_platform.api`, prints."""

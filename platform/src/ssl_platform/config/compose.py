@@ -218,7 +218,8 @@ def _fill(
     section: str, owner: str, model: type[BaseModel], inner: dict[str, Any], known: set[str], sources: dict[str, str]
 ) -> dict[str, Any]:
     """Validate the settings a plugin owns and return the section with their defaults."""
-    core = {"name"} if section in _NAMED else {info.alias or name for name, info in _section_fields(section).items()}
+    fields = _section_fields(section)
+    core = {"name", *fields, *(info.alias for info in fields.values() if info.alias)}
     own = {key: value for key, value in inner.items() if key not in core}
     try:
         checked = model.model_validate(own)

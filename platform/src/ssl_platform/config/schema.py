@@ -20,7 +20,7 @@ class Section(BaseModel):
 class DataConfig(Section):
     """`data.*`: what is read. A domain's own options live here too."""
 
-    model_config = ConfigDict(extra="allow", validate_assignment=True)
+    model_config = ConfigDict(extra="allow", validate_assignment=True, populate_by_name=True)
 
     paths: list[str] = Field([], description="files, folders, quoted globs or shard addresses (--data)")
     manifest: str | None = Field(None, description="table with data and facts (--manifest)")

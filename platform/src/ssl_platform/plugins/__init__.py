@@ -25,9 +25,10 @@ from ssl_platform.plugins.declarations import (
     ProtocolDeclaration,
     TaskDeclaration,
 )
+from ssl_platform.plugins.fit import check_fit, fitting, missing
 from ssl_platform.plugins.hookspecs import ACCEPTED, API, HOOKS, hookimpl
 from ssl_platform.plugins.loader import GROUP, PluginRecord, discover
-from ssl_platform.plugins.registry import Registry, disable, registry, reset
+from ssl_platform.plugins.registry import Registry, disable, missing_requirement, registry, reset
 from ssl_platform.plugins.resolve import resolve
 
 __all__ = [
@@ -46,9 +47,13 @@ __all__ = [
     "Registry",
     "Setting",
     "TaskDeclaration",
+    "check_fit",
     "disable",
     "discover",
+    "fitting",
     "hookimpl",
+    "missing",
+    "missing_requirement",
     "registry",
     "reset",
     "resolve",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -174,6 +175,14 @@ def _status_words(record: PluginRecord) -> str:
     return "in conflict" if record.status == "conflict" else record.status
 
 
+def missing_requirement(declaration: BackboneDeclaration) -> str | None:
+    """What has to be installed before a backbone can be built, or None."""
+    for module, install in declaration.requires.items():
+        if importlib.util.find_spec(module) is None:
+            return f"backbone {declaration.name!r} needs {module}: {install}"
+    return None
+
+
 def _match(name: str, found: Iterable[str]) -> str | None:
     for key in found:
         if key == name or (key.endswith(":*") and name.startswith(key[:-1]) and len(name) > len(key) - 1):
@@ -186,10 +195,19 @@ _registry: Registry | None = None
 
 
 def registry() -> Registry:
-    """The registry of this process, loaded once."""
+    """The registry of this process, loaded once.
+
+    Raises:
+        PluginError: a plugin to leave out is not installed.
+    """
     global _registry
     if _registry is None:
-        _registry = Registry(discover(_disabled))
+        found = Registry(discover(_disabled))
+        installed = {name for record in found.records for name in (record.name, record.distribution)}
+        for name in _disabled:
+            if name not in installed:
+                raise PluginError(f"--disable-plugin {name}: no such plugin{did_you_mean(name, installed)}")
+        _registry = found
     return _registry
 
 

@@ -1,0 +1,385 @@
+"""The Python API: the commands as functions that raise instead of exiting, and everything a plugin author may import.
+
+Importing this module imports nothing heavy; names below are imported on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ssl_platform.config.schema import RunConfig
+
+Paths = str | Path | Sequence[str | Path]
+
+AUTHORING: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "BackboneDeclaration",
+            "CheckDeclaration",
+            "DatasetDeclaration",
+            "DomainDeclaration",
+            "ObjectiveDeclaration",
+            "ProtocolDeclaration",
+            "Setting",
+            "TaskDeclaration",
+            "hookimpl",
+        ),
+        "ssl_platform.plugins",
+    ),
+    **dict.fromkeys(("Domain", "DomainOptions"), "ssl_platform.domain"),
+    **dict.fromkeys(
+        (
+            "Batch",
+            "Channel",
+            "Features",
+            "Layout",
+            "Loss",
+            "Mask",
+            "Metric",
+            "Part",
+            "Result",
+            "Row",
+            "Sample",
+            "Step",
+            "Tokens",
+            "View",
+            "Views",
+            "Window",
+        ),
+        "ssl_platform.types",
+    ),
+    **dict.fromkeys(("ModelSpec", "Plan", "Reads", "Refresh", "ViewSpec"), "ssl_platform.plan"),
+    **dict.fromkeys(("Export", "Objective", "ObjectiveConfig", "Player", "objective"), "ssl_platform.objectives.base"),
+    **dict.fromkeys(("Backbone", "Normaliser"), "ssl_platform.nn.backbone"),
+    "Tokenizer": "ssl_platform.nn.tokenizer",
+    "Operation": "ssl_platform.views.operation",
+    "Draws": "ssl_platform.draws",
+    **dict.fromkeys(
+        ("ConfigError", "DataError", "PluginError", "SslPlatformError", "Unreadable", "UsageError"),
+        "ssl_platform.errors",
+    ),
+}
+"""What a plugin may import from here, and where it lives."""
+
+COMMANDS = ("pretrain", "probe", "finetune", "predict", "embed", "compare", "export", "report", "scan", "load_encoder")
+
+__all__ = [*COMMANDS, *AUTHORING]
+
+
+def __getattr__(name: str) -> Any:
+    if name in AUTHORING:
+        return getattr(importlib.import_module(AUTHORING[name]), name)
+    raise AttributeError(f"module 'ssl_platform.api' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def pretrain(
+    *,
+    domain: str | None = None,
+    data: Paths = (),
+    manifest: str | Path | None = None,
+    labels: str | Path | None = None,
+    objective: str | None = None,
+    backbone: str | None = None,
+    init: str | Path | None = None,
+    config: str | Path | Sequence[str | Path] = (),
+    run: str | Path | None = None,
+    resume: bool = False,
+    seed: int | None = None,
+    dry_run: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Pretrain an encoder.
+
+    Args:
+        domain: kind of data, e.g. `medical3d`.
+        data: files, folders, globs; the domain's sample data when empty.
+        manifest: table with data and facts.
+        labels: where labels come from; used by the kNN monitor and objectives that need them only.
+        objective, backbone: by name; the domain's defaults when None.
+        init: run or encoder file to start from.
+        config: recipe files or names of shipped recipes.
+        run: run folder; `runs/<domain>-<objective>-<time>` when None.
+        resume: continue the run in `run`.
+        seed: of every draw.
+        dry_run: say what would be done, after one real step, and stop.
+        overrides: dotted keys, e.g. `{"optim.lr": 1e-3}`.
+        settings: sections, e.g. `trainer={"max_steps": 50}`.
+
+    Returns:
+        What `result.json` holds.
+
+    Raises:
+        UsageError: found before the first step.
+        RunFailed: after it.
+    """
+    chosen = pretrain_config(
+        domain=domain,
+        data=data,
+        manifest=manifest,
+        labels=labels,
+        objective=objective,
+        backbone=backbone,
+        init=init,
+        config=config,
+        run=run,
+        resume=resume,
+        seed=seed,
+        overrides=overrides,
+        **settings,
+    )
+    from ssl_platform.train.pretrain import pretrain as train
+
+    return train(chosen, resume=resume, dry_run=dry_run)
+
+
+def pretrain_config(
+    *,
+    config: str | Path | Sequence[str | Path] = (),
+    run: str | Path | None = None,
+    resume: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> RunConfig:
+    """The resolved configuration `pretrain` would run, without importing torch. Takes what `pretrain` takes."""
+    from ssl_platform.configure import configure, for_pretraining, resumed
+    from ssl_platform.errors import UsageError
+
+    recipes = [str(recipe) for recipe in ([config] if isinstance(config, str | Path) else config)]
+    words, settings = _split(options)
+    given: dict[str, Any] = {"settings": settings, "overrides": overrides, **words}
+    if resume:
+        if run is None:
+            raise UsageError("--resume needs --run DIR, the folder of the run to continue")
+        return for_pretraining(resumed(str(run), recipes, **given))
+    return for_pretraining(configure("pretrain", recipes=recipes, run=run, **given))
+
+
+def probe(
+    *,
+    encoder: str | Path,
+    data: Paths = (),
+    manifest: str | Path | None = None,
+    labels: str | Path | None = None,
+    protocol: str | Sequence[str] | None = None,
+    task: str | None = None,
+    domain: str | None = None,
+    run: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Evaluate an encoder under protocols that do not change it.
+
+    Args:
+        encoder: run (`RUN`, `RUN@STEP`), encoder file, or `random`.
+        data, manifest, labels: what it is evaluated on; the sample set of the domain when empty.
+        protocol: names, or one text separated by commas: `knn,linear`.
+        task: the downstream task, where the labels leave it open.
+        domain: with `encoder="random"`.
+        run: folder of the evaluation.
+        overrides, settings: as in `pretrain`.
+
+    Returns:
+        What `result.json` holds; metrics are named `protocol/metric`.
+    """
+    given = locals()
+    from ssl_platform.transfer.probe import probe as evaluate
+
+    return evaluate(_config("probe", given))
+
+
+def finetune(
+    *,
+    encoder: str | Path,
+    data: Paths = (),
+    manifest: str | Path | None = None,
+    labels: str | Path | None = None,
+    task: str | None = None,
+    domain: str | None = None,
+    run: str | Path | None = None,
+    seed: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Train a model for a task from an encoder. Takes what `probe` takes, besides the protocol."""
+    given = locals()
+    from ssl_platform.transfer.finetune import finetune as train
+
+    return train(_config("finetune", given))
+
+
+def predict(
+    *,
+    model: str | Path,
+    out: str | Path,
+    data: Paths = (),
+    manifest: str | Path | None = None,
+    labels: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Apply a finetuned model; dense predictions are written in the source's own geometry.
+
+    Args:
+        model: run folder of `finetune`.
+        out: folder that is written.
+        data, manifest: what it is applied to.
+        labels: with labels, predictions are scored.
+        overrides, settings: as in `pretrain`.
+    """
+    given = locals()
+    from ssl_platform.transfer.predict import predict as apply
+
+    return apply(_config("predict", given), model=str(model), out=Path(out))
+
+
+def embed(
+    *,
+    encoder: str | Path,
+    out: str | Path,
+    data: Paths = (),
+    manifest: str | Path | None = None,
+    labels: str | Path | None = None,
+    level: str = "item",
+    domain: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Write embeddings as Parquet.
+
+    Args:
+        encoder: run, encoder file, or `random`.
+        out: file that is written.
+        level: one row an `item`, a `window` or a `token`.
+        data, manifest, labels, domain, overrides, settings: as in `probe`.
+    """
+    given = locals()
+    from ssl_platform.transfer.embed import embed as write
+
+    return write(_config("embed", given), out=Path(out), level=level)
+
+
+def compare(
+    *,
+    runs: Sequence[str | Path],
+    labels: str | Path | None = None,
+    protocol: str | Sequence[str] | None = None,
+    data: Paths = (),
+    overrides: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Tabulate finished evaluations; with labels, run the missing ones under the same protocol.
+
+    Args:
+        runs: run folders.
+        labels, protocol, data, overrides, settings: as in `probe`.
+    """
+    given = locals()
+    from ssl_platform.transfer.compare import compare as tabulate
+
+    return tabulate(_config("compare", given), runs=[str(run) for run in runs])
+
+
+def export(
+    *, out: str | Path, encoder: str | Path | None = None, model: str | Path | None = None, format: str = "torch"
+) -> dict[str, Any]:
+    """Write an encoder or a model for use elsewhere.
+
+    Args:
+        out: what is written.
+        encoder: run or encoder file; or
+        model: run folder of `finetune`.
+        format: `torch`, needing only torch to run.
+    """
+    from ssl_platform.errors import UsageError
+
+    if (encoder is None) == (model is None):
+        raise UsageError("export needs either --encoder or --model")
+    from ssl_platform.transfer.export import export as write
+
+    source = {"encoder": None if encoder is None else str(encoder), "model": None if model is None else str(model)}
+    return write(**source, format=format, out=Path(out))
+
+
+def report(*, run: str | Path, anonymous: bool = False) -> Path:
+    """Write a run's self-contained page and return its path.
+
+    Args:
+        run: run folder.
+        anonymous: without paths, names and pictures.
+    """
+    from ssl_platform.report.page import write
+
+    return Path(write(Path(run), anonymous=anonymous))
+
+
+def scan(
+    *,
+    data: Paths,
+    labels: str | Path | None = None,
+    manifest: str | Path | None = None,
+    domain: str | None = None,
+    out: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Say what would be used, set aside and quarantined; the check to run first.
+
+    Args:
+        data, labels, manifest: as in `pretrain`.
+        domain: told from the files when None.
+        out: editable manifest to write.
+        overrides, settings: as in `pretrain`.
+    """
+    given = locals()
+    from ssl_platform.data.scan import scan as look
+
+    return look(_config("scan", given), out=None if out is None else Path(out))
+
+
+def load_encoder(path: str | Path) -> Any:
+    """An encoder for use in other code: `enc.preprocess(array, spacing=...)`, then `enc(x) -> Features`.
+
+    Args:
+        path: run (`RUN`, `RUN@STEP`) or encoder file.
+    """
+    from ssl_platform.encoder import load_encoder as load
+
+    return load(path)
+
+
+_WORDS = (
+    "domain",
+    "data",
+    "manifest",
+    "labels",
+    "objective",
+    "backbone",
+    "init",
+    "run",
+    "seed",
+    "encoder",
+    "task",
+    "protocol",
+)
+
+
+def _split(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The command line's words, and sections."""
+    words = {key: value for key, value in arguments.items() if key in _WORDS}
+    return words, {key: value for key, value in arguments.items() if key not in _WORDS}
+
+
+def _config(command: str, given: Mapping[str, Any]) -> RunConfig:
+    from ssl_platform.configure import configure
+
+    words = {key: value for key, value in given.items() if key in _WORDS}
+    return configure(command, settings=given["settings"], overrides=given["overrides"], **words)
