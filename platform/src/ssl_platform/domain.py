@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ssl_platform.errors import DataError
+from ssl_platform.plan import Reads
 from ssl_platform.types import Layout, Part, Row, Window
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Domain:
 
         The default serves windows from the preprocessed cache, for domains that define `prepare`.
         """
-        from ssl_platform.data.cache import read_window
+        from ssl_platform.data.window import read_window
 
         if self.cache is None:
             raise DataError(f"domain {self.name!r} was not given a cache: pass one, or override read()")
@@ -139,6 +140,35 @@ class Domain:
         from ssl_platform.data.window import place_uniform
 
         return place_uniform(row, size, uniforms)
+
+    def related(
+        self, row: Row, reads: Reads, size: Sequence[int], uniforms: np.ndarray
+    ) -> Sequence[tuple[Row, Window]]:
+        """The windows of one sample, of this item or of items related to it.
+
+        The default knows `same` (one window, however many reads) and `overlap` (each shares at least half of the first
+        along each axis). A domain that offers further relations in its layout overrides it for those.
+
+        Args:
+            row: the item.
+            reads: how many windows and how they relate.
+            size: cells along each spatial axis.
+            uniforms: `[reads.count, rank + 2]` numbers in `[0, 1)` that decide everything.
+
+        Raises:
+            DataError: the domain does not offer the relation.
+        """
+        from ssl_platform.data.window import place_overlapping
+
+        first = self.place(row, size, uniforms[0])
+        if reads.count == 1 or reads.relation == "same":
+            return [(row, first)] * reads.count
+        if reads.relation == "overlap":
+            return [(row, first), *((row, place_overlapping(row, first, u)) for u in uniforms[1:])]
+        raise DataError(
+            f"domain {self.name!r} offers no windows related by {reads.relation!r}; "
+            f"it offers {', '.join(self.layout.relations)}"
+        )
 
     def views(self) -> Sequence[Operation]:
         """The domain's physics as view operations, applied after the generic geometry and before generic intensity."""

@@ -1,0 +1,225 @@
+"""The preprocessed cache: every item once in its normalised grid, mapped into memory and shared by all processes.
+
+An entry is named by what it was made from (content, the domain's transform, the storage format), so it can be stale
+only by being unused. Entries are written aside and moved into place: two processes that make the same one do the work
+twice and lose nothing, and no lock is needed. The cache holds copies of the data: folders are readable by their owner
+only.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssl_platform.data.entry import open_entry, payload_bytes, write_entry
+from ssl_platform.data.fingerprint import fingerprint
+from ssl_platform.data.prepared import Prepared, settle
+from ssl_platform.data.upkeep import entry_files, folder_bytes
+from ssl_platform.errors import CacheError
+from ssl_platform.types import Row
+
+if TYPE_CHECKING:
+    from ssl_platform.domain import Domain
+
+__all__ = ["Cache", "Prepared", "default_folder"]
+
+FORMAT = 1
+_log = logging.getLogger(__name__)
+_RECOUNT_SECONDS = 60.0
+
+
+def default_folder() -> Path:
+    """`$SSL_PLATFORM_CACHE`, or `~/.cache/ssl-platform`."""
+    return Path(os.environ.get("SSL_PLATFORM_CACHE") or Path.home() / ".cache" / "ssl-platform")
+
+
+class Cache:
+    """Prepared items on disk, bounded in size.
+
+    One object serves one process; after a fork or when pickled it opens its files anew.
+
+    Args:
+        folder: where entries are kept (`cache.dir`); None for the default.
+        max_gb: largest size on disk in GB (`cache.max_gb`). Items the run does not use give way, least recently used
+            first; when the run's own do not fit, writing fails.
+        open_items: entries kept mapped at once.
+    """
+
+    def __init__(self, folder: Path | str | None = None, max_gb: float = 50.0, open_items: int = 128) -> None:
+        self.folder = Path(folder).expanduser() if folder else default_folder()
+        self.max_gb = max_gb
+        self.open_items = open_items
+        self.started = time.time()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._process = os.getpid()
+        self._open: OrderedDict[str, Prepared] = OrderedDict()
+        self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._counted, self._bytes = -_RECOUNT_SECONDS, 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("folder", "max_gb", "open_items", "started")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    # ------------------------------------------------------------------------------------------------------- opening
+    def open(self, row: Row, domain: Domain) -> Prepared:
+        """The prepared item, made by `domain.prepare` if it is not there or damaged.
+
+        Raises:
+            Unreadable: the item cannot be prepared.
+            CacheError: it cannot be written.
+        """
+        known = (row.id, row.fingerprint)
+        if self._process != os.getpid():
+            self._forget()
+        key = self._keys.get(known)
+        if key is None:
+            key = self._keys[known] = self.key(row, domain)
+            if len(self._keys) > 64 * self.open_items:
+                self._keys.popitem(last=False)
+        return self._entry(key, row, lambda: domain.prepare(row), domain)
+
+    def open_mask(self, row: Row, path: Path, domain: Domain) -> Prepared:
+        """A label mask of the item in the item's grid, as data `[1, *shape]`, made by `domain.read_mask`.
+
+        Raises:
+            Unreadable: the mask does not fit the item.
+            CacheError: it cannot be written.
+        """
+        if self._process != os.getpid():
+            self._forget()
+        known = (row.id, f"{path}")
+        key = self._keys.get(known)
+        if key is None:
+            key = self._keys[known] = self._hash(self.key(row, domain), fingerprint(path), "mask")
+        return self._entry(
+            key, row, lambda: Prepared(domain.read_mask(row, path)[None], row.spacing, ("mask",)), domain
+        )
+
+    def _entry(self, key: str, row: Row, build: Callable[[], Prepared], domain: Domain) -> Prepared:
+        found = self._open.get(key)
+        if found is not None:
+            self._open.move_to_end(key)
+            return found
+        path = self.path(key)
+        try:
+            found = open_entry(path)
+            os.utime(path)  # the time of last use, which file systems do not reliably keep themselves
+        except FileNotFoundError:
+            found = self._build(path, row, build, domain)
+        except CacheError as error:
+            _log.warning("%s; it is made again", error)
+            found = self._build(path, row, build, domain)
+        except PermissionError:
+            found = open_entry(path)  # another user's cache: readable, but its times are not ours to set
+        self._open[key] = found
+        while len(self._open) > self.open_items:
+            self._open.popitem(last=False)
+        return found
+
+    def _build(self, path: Path, row: Row, build: Callable[[], Prepared], domain: Domain) -> Prepared:
+        item = settle(build(), row, domain.layout.fill)
+        need = int(payload_bytes(tuple(item.data.shape), str(item.data.dtype), item.valid is not None))
+        self._make_room(need)
+        try:
+            self._make_folder(path.parent)
+            self._bytes += write_entry(path, item, row.path)
+        except OSError as error:
+            raise CacheError(self._why(error, need)) from error
+        return open_entry(path)
+
+    def _why(self, error: OSError, need: int) -> str:
+        """One line about a failed write, with what would help."""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = shutil.disk_usage(_existing(self.folder)).free
+            return (
+                f"the disk of the cache {self.folder} is full: {need / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free; "
+                "set cache.dir to a larger disk, lower cache.max_gb, or run 'ssl-platform cache prune'"
+            )
+        return f"the cache {self.folder} cannot be written ({error.strerror or error}): set cache.dir"
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make the folders down to `folder`, closed to other users."""
+        missing = []
+        while not folder.exists():
+            missing.append(folder)
+            folder = folder.parent
+        for part in reversed(missing):
+            part.mkdir(mode=0o700, exist_ok=True)
+
+    # -------------------------------------------------------------------------------------------------------- naming
+    def key(self, row: Row, domain: Domain) -> str:
+        """Name of the row's entry: a hash of its content and of everything `prepare` depends on."""
+        content = row.fingerprint or fingerprint(Path(row.path))
+        facts = (row.shape, row.spacing, row.channels, row.dtype, sorted(row.meta.items()))
+        return self._hash(content, row.id.partition("#")[2], facts, _transform(domain))
+
+    @staticmethod
+    def _hash(*parts: Any) -> str:
+        return hashlib.blake2b(json.dumps(parts, default=str).encode(), digest_size=16).hexdigest()
+
+    def path(self, key: str) -> Path:
+        """The file of an entry."""
+        return self.folder / "prepared" / key[:2] / f"{key}.item"
+
+    def __contains__(self, pair: tuple[Row, Domain]) -> bool:
+        return self.path(self.key(*pair)).exists()
+
+    # ---------------------------------------------------------------------------------------------------------- size
+    def bytes(self) -> int:
+        """Size on disk, counted anew at most once a minute."""
+        if time.monotonic() - self._counted > _RECOUNT_SECONDS:
+            self._bytes, self._counted = folder_bytes(self.folder), time.monotonic()
+        return self._bytes
+
+    def _make_room(self, need: int) -> None:
+        """Let entries the run has not used give way until `need` bytes fit.
+
+        Raises:
+            CacheError: they do not.
+        """
+        limit = int(self.max_gb * 1e9)
+        excess = self.bytes() + need - limit
+        if excess <= 0:
+            return
+        unused = sorted((f for f in entry_files(self.folder) if f.used < self.started), key=lambda f: f.used)
+        freed = count = 0
+        for file in unused:
+            if freed >= excess:
+                break
+            file.path.unlink(missing_ok=True)
+            freed, count = freed + file.bytes, count + 1
+        self._bytes -= freed
+        if count:
+            _log.warning("cache: %d unused items (%.2f GB) gave way in %s", count, freed / 1e9, self.folder)
+        if freed < excess:
+            raise CacheError(
+                f"the cache {self.folder} is full: {self._bytes / 1e9:.2f} GB of cache.max_gb={self.max_gb:g} are in "
+                f"use by this run and {need / 1e9:.2f} GB more are needed; raise cache.max_gb or set cache.dir"
+            )
+
+
+def _transform(domain: Domain) -> list[Any]:
+    """Everything but the item that decides what `prepare` returns and how it is stored."""
+    kind, layout = type(domain), domain.layout
+    options = json.dumps(dict(domain.prepare_key()), sort_keys=True, default=str)
+    return [FORMAT, kind.__module__, kind.__qualname__, options, layout.axes, layout.unit, layout.fill]
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder

@@ -1,0 +1,65 @@
+"""Items that cannot be used: counted, listed with the reason, and never fatal until they are too many."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssl_platform.data.files import replace_file
+from ssl_platform.errors import DataError
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """One item that cannot be used.
+
+    Attributes:
+        path: file or folder.
+        reason: one line.
+    """
+
+    path: str
+    reason: str
+
+
+def one_line(error: BaseException) -> str:
+    """The reason of an error as one short line; errors not raised on purpose keep their type's name."""
+    from ssl_platform.errors import SslPlatformError
+
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, SslPlatformError):
+        return text
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def write_quarantine(items: Sequence[Quarantined], path: Path) -> None:
+    """Write `quarantine.csv` with the columns path and reason, atomically."""
+    with replace_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream)
+        table.writerow(("path", "reason"))
+        table.writerows((item.path, item.reason) for item in items)
+
+
+def check_fraction(bad: Sequence[Quarantined], good: int, limit: float, listed: Path | None = None) -> None:
+    """Stop when too much is unreadable.
+
+    Args:
+        bad: quarantined items.
+        good: number of readable ones.
+        limit: largest fraction of all that may be bad (`data.max_bad_fraction`).
+        listed: where the list was written.
+
+    Raises:
+        DataError: the fraction is above the limit.
+    """
+    total = len(bad) + good
+    if bad and len(bad) > limit * total:
+        where = f"; all are listed in {listed}" if listed else ""
+        raise DataError(
+            f"{len(bad)} of {total} items are unreadable, more than data.max_bad_fraction={limit:g} allows; "
+            f"first: {bad[0].path}: {bad[0].reason}{where}"
+        )
