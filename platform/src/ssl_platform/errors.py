@@ -8,6 +8,7 @@
     │   ├── PluginError         discovery, registration, compatibility
     │   └── EncoderError        an encoder or model file, or its use on other input
     ├── Unreadable              one item cannot be read: it goes to quarantine, the run goes on
+    │   └── Misfit              a mask does not lie on the grid of its image: the pair goes to quarantine
     ├── RunFailed               after the first step: disk, numerics, memory
     │   └── RunStopped          health.stop or a signal ended the run after saving
     └── CacheError              the preprocessed cache cannot be written or is damaged
@@ -63,6 +64,10 @@ class Unreadable(SslPlatformError):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
+
+
+class Misfit(Unreadable):
+    """A mask does not lie on the grid of its image: that pair goes to quarantine, the rest goes on."""
 
 
 class RunFailed(SslPlatformError):

@@ -1,0 +1,74 @@
+"""`labels.fraction`: training with fewer labels, always the same ones."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable
+
+import numpy as np
+
+from ssl_platform.data.draw import order_key
+from ssl_platform.data.facts import Facts
+from ssl_platform.data.names import counted
+from ssl_platform.errors import DataError
+
+_TRAIN = 1
+
+
+def draw_fraction(facts: Facts, codes: np.ndarray, fraction: float, seed: int = 0) -> tuple[np.ndarray, list[str]]:
+    """Keep a fraction of the labelled training entries; validation and test stay whole.
+
+    Drawn by class (by fifths of a regression target) in order of hash(seed, group), at least one of each class. A
+    smaller fraction of the same seed is part of a larger one.
+
+    Args:
+        facts: what is known of the items.
+        codes: `[folds, n]` parts.
+        fraction: in (0, 1].
+        seed: of the draw.
+
+    Returns:
+        New parts and lines to print.
+
+    Raises:
+        DataError: the fraction is not in (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise DataError(f"labels.fraction={fraction} is not above 0 and at most 1")
+    codes = codes.copy()
+    kept = total = 0
+    for fold in codes:
+        train = np.flatnonzero((fold == _TRAIN) & facts.labelled)
+        chosen = _choose(facts, train, fraction, seed)
+        left = np.setdiff1d(np.flatnonzero(fold == _TRAIN), chosen)
+        fold[left] = 0
+        kept, total = kept + len(chosen), total + len(train)
+    rounds = f" over {len(codes)} folds" if len(codes) > 1 else ""
+    return codes, [
+        f"labels: {counted(kept, 'training label')} of {total:,} used{rounds} (labels.fraction={fraction:g})"
+    ]
+
+
+def _choose(facts: Facts, train: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """The entries kept of one round, ascending."""
+    ordered = sorted(train.tolist(), key=lambda i: (order_key(seed, facts.group[i]), facts.group[i], facts.id[i], i))
+    strata: dict[Hashable, list[int]] = defaultdict(list)
+    for i, name in zip(ordered, _strata(facts, ordered), strict=True):
+        strata[name].append(i)
+    chosen = {i for members in strata.values() for i in members[: max(1, round(fraction * len(members)))]}
+    if facts.layout is not None and facts.layout.kind == "multi-label":
+        # Combinations of classes are too many to draw from each: every class keeps its first entry.
+        firsts = (np.flatnonzero(facts.target[ordered, k] == 1) for k in range(len(facts.layout.classes)))
+        chosen |= {ordered[first[0]] for first in firsts if len(first)}
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def _strata(facts: Facts, ordered: list[int]) -> list[Hashable]:
+    """What entries are drawn by."""
+    kind = facts.layout.kind if facts.layout is not None else None
+    if kind == "classification":
+        return list(facts.target[ordered].tolist())
+    if kind == "regression":
+        rank = np.argsort(np.argsort(facts.target[ordered], kind="stable"), kind="stable")
+        return list((rank * 5 // max(1, len(ordered))).tolist())
+    return [0] * len(ordered)
