@@ -49,7 +49,8 @@ class ViewSpec:
         role: its name; `views[role]` gives all views of it.
         count: how many.
         size: cells along each axis; None takes `views.global_size` (or `views.local_size` for the role `local`).
-        scale: fraction of the read's extent (per volume) a crop covers, `(low, high)`; None takes the role's default.
+        scale: fraction of the read's extent (per volume) a crop covers, `(low, high)`; of the parent view's with
+            `inside`; None takes the role's default. Axes the layout does not allow to scale keep their cells.
         inside: role whose first view the crop must lie in, or None.
         overlap: least fraction of the crop that lies in the first view of the same role, or None.
         like: role whose geometry (`like_what="geometry"`), photometry or both are copied.

@@ -254,7 +254,9 @@ class Geometry:
 
     def to_source(self, points: Tensor) -> Tensor:
         """Map `[B, N, S]` view coordinates to source coordinates."""
-        return points @ self.matrix.transpose(1, 2) + self.offset[:, None, :]
+        from ssl_platform.views.geometry import transform
+
+        return transform(self.matrix, self.offset, points)
 
     def from_source(self, points: Tensor) -> Tensor:
         """Map `[B, N, S]` source coordinates to view coordinates."""

@@ -1,0 +1,105 @@
+"""All intensity changes of a view: the domain's physics first, then the generic operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ssl_platform.config.schema import ViewsConfig
+from ssl_platform.draws import Draws
+from ssl_platform.errors import ConfigError, did_you_mean
+from ssl_platform.types import Layout
+from ssl_platform.views.intensity import GENERIC, Blur, generic
+from ssl_platform.views.operation import Context, Operation
+from ssl_platform.views.symmetry import GEOMETRIC, allows
+
+
+@dataclass(frozen=True)
+class Photometry:
+    """The intensity operations of a run.
+
+    Attributes:
+        layout: of the domain.
+        physics: the domain's operations.
+        generic: the generic ones the layout allows.
+        blur: done while resampling, or None.
+        strength: multiplier of all strengths; nothing is changed at zero.
+    """
+
+    layout: Layout
+    physics: tuple[Operation, ...] = ()
+    generic: tuple[Operation, ...] = ()
+    blur: Blur | None = None
+    strength: float = 1.0
+
+    @classmethod
+    def of(cls, layout: Layout, config: ViewsConfig, operations: Sequence[Operation]) -> Photometry:
+        """The operations that remain after `views.off` and the domain's replacements.
+
+        Raises:
+            ConfigError: `views.off` names no known operation.
+        """
+        replaced = {o.name for o in operations}
+        known = {*GEOMETRIC, Blur.name, *(o.name for o in GENERIC), *replaced}
+        for name in config.off:
+            if name not in known:
+                raise ConfigError(f"views.off names the unknown operation {name!r}{did_you_mean(name, known)}")
+        off = set(config.off)
+        blurred = allows(layout, Blur.name) and not layout.points and Blur.name not in off | replaced
+        return cls(
+            layout=layout,
+            physics=tuple(o for o in operations if o.name not in off),
+            generic=tuple(o for o in generic(layout) if o.name not in off | replaced),
+            blur=Blur() if blurred else None,
+            strength=config.strength,
+        )
+
+    def sigma(self, spacing: Tensor, draws: Draws) -> Tensor | None:
+        """`[B, S]` blur in cells of the view, or None where there is none."""
+        if self.blur is None or self.strength == 0:
+            return None
+        return self.blur.sigma(self.layout, spacing, self.strength, draws.child(self.blur.name))
+
+    def apply(
+        self,
+        x: Tensor,
+        valid: Tensor | None,
+        channel_valid: Tensor | None,
+        channels: tuple[str, ...],
+        spacing: Tensor,
+        meta: dict[str, Tensor],
+        draws: Draws,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Change values, and say what was drawn.
+
+        Args:
+            x: `[B, C, *size]` float32, or `[B, N, C]` features of point sets.
+            valid: `[B, *size]` (or `[B, N]`) bool, or None; invalid cells keep their values.
+            channel_valid: `[B, C]` bool, or None; absent channels keep their values.
+            channels: names, length C.
+            spacing: `[B, S]` physical size of a view cell.
+            meta: `{name: [B]}`.
+            draws: the views' stream for intensity.
+
+        Returns:
+            The new values, and `{operation.parameter: [B, k]}`.
+        """
+        params: dict[str, Tensor] = {}
+        if self.strength == 0 or x.shape[1] == 0:
+            return x, params
+        before = x
+        for stage in (self.physics, self.generic):
+            context = Context(self.layout, x, valid, channel_valid, spacing, channels, self.strength, meta)
+            for operation in stage:
+                x, drawn = operation.apply(x, context, draws.child(operation.name))
+                params |= {f"{operation.name}.{name}": value for name, value in drawn.items()}
+        if x is before:
+            return x, params
+        if valid is not None:
+            x = torch.where(valid[..., None] if self.layout.points else valid[:, None], x, before)
+        if channel_valid is not None:
+            x = torch.where(context.spread(channel_valid), x, before)
+        return x, params
