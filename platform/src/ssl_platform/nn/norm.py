@@ -88,7 +88,7 @@ class GlobalBatchNorm(nn.Module):
         return y.to(x.dtype)
 
     @torch.no_grad()
-    def _track(self, mean: Tensor, var: Tensor, count: int) -> None:
+    def _track(self, mean: Tensor, var: Tensor, count: int | Tensor) -> None:
         """Move the running statistics, with the unbiased variance, where the batch's are finite."""
         for running, batch in ((self.running_mean, mean), (self.running_var, var * (count / (count - 1)))):
             batch = batch.detach().to(running.dtype)
@@ -120,4 +120,6 @@ def _replacement(old: _BatchNorm) -> GlobalBatchNorm:
         new.weight, new.bias = old.weight, old.bias
     if old.running_mean is not None and old.running_var is not None:
         new.running_mean, new.running_var = old.running_mean, old.running_var
+    if old.num_batches_tracked is not None:
+        new.num_batches_tracked = old.num_batches_tracked
     return new.train(old.training)
