@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ssl_platform.nn.spec import BackboneSpec
 from ssl_platform.nn.tokenizer import Tokenizer
 from ssl_platform.types import Features, Mask, Tokens, View
 
@@ -34,12 +35,22 @@ class Normaliser(nn.Module):
         self.mean.copy_(mean)
         self.std.copy_(std.clamp_min(1e-6))
 
+    def statistics(self, channels: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of a view's channels, matched by name where they are not all of them in order."""
+        names = tuple(channels)
+        if not names or names == self.channels or not set(names) <= set(self.channels):
+            return self.mean, self.std
+        rows = [self.channels.index(name) for name in names]
+        # Stacked one by one: indexing with a list would copy it to the device and make the host wait.
+        return torch.stack([self.mean[r] for r in rows]), torch.stack([self.std[r] for r in rows])
+
     def forward(self, view: View) -> Tensor:
         """`[B, C, *size]` (or `[B, N, C]`) normalised, zero where invalid."""
         spread = [1] * (view.x.ndim - 2)
         shape = (1, 1, -1) if self.points else (1, -1, *spread)
         zero = torch.zeros((), dtype=view.x.dtype, device=view.x.device)
-        x = (view.x - self.mean.view(shape)) / self.std.view(shape)
+        mean, std = self.statistics(view.channels)
+        x = (view.x - mean.view(shape)) / std.view(shape)
         if view.valid is not None:
             x = torch.where(view.valid.unsqueeze(-1 if self.points else 1), x, zero)
         if view.channel_valid is not None:
@@ -58,9 +69,11 @@ class Backbone(nn.Module):
         offers: from the closed list `ssl_platform.plan.Offer`.
         normaliser: the first layer.
         tokenizer: None for nets without tokens.
+        spec: how to build it again, set by `ssl_platform.nn.backbones.build`.
     """
 
     embed_dim: int
+    spec: BackboneSpec | None = None
     offers: frozenset[str] = frozenset()
     normaliser: nn.Module
     tokenizer: Tokenizer | None = None

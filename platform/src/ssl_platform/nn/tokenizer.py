@@ -14,15 +14,21 @@ class Tokenizer(nn.Module):
         embed_dim: D of `Tokens.values`.
         target_dim: T of `targets`.
         rank: spatial rank S.
+        kinds: number of kinds of token that `Tokens.kind` counts; 0 when tokens are all of one kind.
     """
 
     embed_dim: int
     target_dim: int
     rank: int
+    kinds: int = 0
 
     def forward(self, view: View) -> Tokens:
         """Tokens of a normalised view, without positions."""
         raise NotImplementedError
+
+    def embed_kind(self, kind: Tensor) -> Tensor:
+        """`[..., D]` embedding of `[...]` kinds, which the backbone adds together with the position."""
+        raise NotImplementedError(f"{type(self).__name__} makes tokens of one kind only")
 
     def targets(self, view: View) -> Tensor:
         """`[B, N, T]` raw content of every token of a normalised view."""

@@ -1,0 +1,1 @@
+"""Backbones of other libraries, and nets of lower rank over the slices of a volume."""
