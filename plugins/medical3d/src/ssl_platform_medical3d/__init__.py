@@ -1,0 +1,1 @@
+"""Three-dimensional medical volumes for ssl-platform."""

@@ -1,0 +1,257 @@
+"""Built-in sample data: a labelled set of CT-like phantoms, as real NIfTI files.
+
+Each volume shows a body with fat, muscle, spine and two organs. What an item is labelled with is the **texture of its
+large organ**: `granular` (fine grains), `nodular` (coarse nodules), `fibrous` (strands) or `laminar` (sheets), strands
+and sheets running any way. Everything easier to read is drawn apart from the label: the organ's position, shape, size
+and mean, lesions, noise, spacing, storage orientation. Within the organ the values of every class have one and the same
+histogram, by construction: the texture is a Gaussian field whose values are replaced by the quantiles of a normal
+distribution. So mean, spread and histogram tell nothing of the class; how values lie next to each other does.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ssl_platform_medical3d.orientation import affine_of_codes, orientation_of
+from ssl_platform_medical3d.readers import nifti
+
+CLASSES = ("granular", "nodular", "fibrous", "laminar")
+# Correlation lengths in mm: across and along the texture's own axis.
+_LENGTHS = {"granular": (0.7, 0.7), "nodular": (2.6, 2.6), "fibrous": (0.9, 5.0), "laminar": (4.0, 0.9)}
+MASK_NAMES = {"0": "background", "1": "organ", "2": "second organ", "3": "lesion"}
+_CODES = ("RAS", "LPS", "LAS", "RPI", "ASR", "SPL")
+_SIZES = (56, 60, 64, 66, 70, 72)  # quick to transform
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """One phantom in normalised axes.
+
+    Attributes:
+        hu: `[D, H, W]` int16 Hounsfield units.
+        mask: `[D, H, W]` uint8, see `MASK_NAMES`.
+        spacing: mm along D, H, W.
+        label: one of `CLASSES`.
+    """
+
+    hu: np.ndarray
+    mask: np.ndarray
+    spacing: tuple[float, float, float]
+    label: str
+
+
+def write_sample_set(folder: Path, seed: int = 0, items: int = 120) -> Path:
+    """Write the set unless it is there already.
+
+    Args:
+        folder: gets `images/`, `labels/`, `dataset.json` and `manifest.csv`.
+        seed: of everything drawn.
+        items: volumes; patients have one or two, all classes are equally frequent.
+
+    Returns:
+        path of the manifest (columns path, label, mask, group, split, modality).
+    """
+    manifest = folder / "manifest.csv"
+    about = {"version": _VERSION, "seed": seed, "items": items}
+    stamp = folder / "dataset.json"
+    if manifest.exists() and stamp.exists() and json.loads(stamp.read_text()).get("phantom") == about:
+        return manifest
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "labels").mkdir(parents=True, exist_ok=True)
+    patients = _patients(items, np.random.default_rng([seed, 1]))
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        rows = list(pool.map(lambda at: _write_item(folder, seed, at, *patients[at]), range(items)))
+    stamp.write_text(json.dumps({"phantom": about, "modality": {"0": "CT"}, "labels": MASK_NAMES}, indent=1))
+    draft = manifest.with_suffix(".tmp")
+    with draft.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    draft.replace(manifest)
+    return manifest
+
+
+def _patients(items: int, rng: np.random.Generator) -> list[tuple[str, str, str]]:
+    """Label, patient and split of each item: 50/20/30 % of each class; both scans of a patient stay together."""
+    plan = []
+    patient = 0
+    for number, label in enumerate(CLASSES):
+        count = len(range(number, items, len(CLASSES)))
+        placed = 0
+        while placed < count:
+            scans = min(count - placed, 2 if rng.random() < 0.3 else 1)
+            share = placed / count
+            split = "train" if share < 0.5 else "val" if share < 0.7 else "test"
+            plan += [(label, f"P{patient:03d}", split)] * scans
+            placed += scans
+            patient += 1
+    return [plan[at] for at in rng.permutation(len(plan))]
+
+
+def _write_item(folder: Path, seed: int, at: int, label: str, patient: str, split: str) -> dict[str, str]:
+    rng = np.random.default_rng([seed, 2, at])
+    phantom = make_phantom(label, rng)
+    codes = _CODES[int(rng.integers(len(_CODES)))]
+    affine = _affine(codes, phantom.spacing, rng)
+    name = f"phantom_{at:03d}.nii.gz"
+    orientation = orientation_of(affine)
+    for where, volume in (("images", phantom.hu), ("labels", phantom.mask)):
+        nifti.write(folder / where / name, np.ascontiguousarray(orientation.invert(volume)), affine, "phantom CT")
+    return {
+        "path": f"images/{name}",
+        "label": label,
+        "mask": f"labels/{name}",
+        "group": patient,
+        "split": split,
+        "modality": "ct",
+    }
+
+
+def _affine(codes: str, spacing: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+    """An affine with storage axes along `codes`; every third volume lies a few degrees oblique."""
+    along = {"S": spacing[0], "I": spacing[0], "A": spacing[1], "P": spacing[1], "R": spacing[2], "L": spacing[2]}
+    affine = affine_of_codes(codes, tuple(along[code] for code in codes))
+    if rng.random() < 1 / 3:
+        angle = np.radians(rng.uniform(-8.0, 8.0))
+        turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
+        affine[:3, :3] = turn @ affine[:3, :3]
+    affine[:3, 3] = rng.uniform(-80.0, 80.0, 3).round(1)
+    return affine
+
+
+# ------------------------------------------------------------------------------------------------------------- anatomy
+def make_phantom(label: str, rng: np.random.Generator) -> Phantom:
+    """One phantom of a class; everything but the organ's texture is drawn without looking at the class."""
+    spacing = (float(rng.uniform(1.45, 1.6)), float(rng.uniform(0.95, 1.05)), float(rng.uniform(0.95, 1.05)))
+    shape = (int(rng.choice(_SIZES)), int(rng.choice(_SIZES)), int(rng.choice(_SIZES)))
+    axes = [(np.arange(n, dtype=np.float32) - (n - 1) / 2) * mm for n, mm in zip(shape, spacing, strict=True)]
+    z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
+    half = [float(a[-1]) for a in axes]
+
+    shift = rng.uniform(-2.0, 2.0, 2)
+    radius = np.sqrt(((y - shift[0]) / (0.93 * half[1])) ** 2 + ((x - shift[1]) / (0.93 * half[2])) ** 2) + 0.0 * z
+    body, inside = radius < 1.0, radius < rng.uniform(0.86, 0.92)
+    hu = np.where(body, -90.0, -1000.0).astype(np.float32)
+    hu = np.where(inside, np.float32(rng.uniform(35.0, 55.0)), hu)
+    hu += inside * (12.0 * _smooth_field(shape, spacing, 6.0, rng))
+    spine = ((y + 0.68 * half[1]) / 6.0) ** 2 + (x / 6.0) ** 2 + 0.0 * z < 1.0
+    hu = np.where(spine & body, rng.uniform(350.0, 600.0), hu)
+
+    centre = rng.uniform(-0.22, 0.22, 3) * np.array(half)
+    size = rng.uniform(0.52, 0.68, 3) * np.array(half)
+    organ = _blob(z, y, x, centre, size, rng) & inside & ~spine
+    second = _second_organ(z, y, x, half, centre, rng) & inside & ~spine & ~organ
+    hu[second] = rng.uniform(20.0, 140.0) + 8.0 * rng.standard_normal(int(second.sum()))
+    texture = _texture(shape, spacing, label, rng)[organ]
+    hu[organ] = rng.uniform(30.0, 130.0) + rng.uniform(45.0, 70.0) * normal_quantiles(texture)
+
+    mask = organ.astype(np.uint8) + 2 * second.astype(np.uint8)
+    for lesion in _lesions(organ, z, y, x, axes, rng):
+        hu[lesion] += rng.choice((-1.0, 1.0)) * rng.uniform(120.0, 220.0)
+        mask[lesion] = 3
+    hu += float(rng.uniform(8.0, 22.0)) * rng.standard_normal(shape, dtype=np.float32)
+    return Phantom(np.rint(hu.clip(-1024, 3071)).astype(np.int16), mask, spacing, label)
+
+
+def _blob(
+    z: np.ndarray, y: np.ndarray, x: np.ndarray, centre: np.ndarray, size: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """An ellipsoid with a bumpy surface."""
+    # Python floats keep single precision single.
+    dz, dy, dx = ((a - float(c)) / float(s) for a, c, s in zip((z, y, x), centre, size, strict=True))
+    squared = dz**2 + dy**2 + dx**2
+    angle = np.arctan2(dy, dx)
+    bump = np.ones_like(angle)
+    for order in (2, 3):
+        bump += rng.uniform(0.0, 0.12) * np.cos(order * angle + rng.uniform(0, 2 * np.pi))
+    # Higher up the outline widens or narrows.
+    bump = bump + rng.uniform(-0.15, 0.15) * dz
+    return np.asarray(squared < bump**2)
+
+
+def _second_organ(
+    z: np.ndarray, y: np.ndarray, x: np.ndarray, half: list[float], other: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """A smaller organ, away from the first one's centre."""
+    angle = rng.uniform(0, 2 * np.pi)
+    centre = other + np.array(
+        [rng.uniform(-0.4, 0.4) * half[0], 0.7 * half[1] * np.sin(angle), 0.7 * half[2] * np.cos(angle)]
+    )
+    return _blob(z, y, x, centre, rng.uniform(0.18, 0.3, 3) * np.array(half), rng)
+
+
+def _lesions(
+    organ: np.ndarray, z: np.ndarray, y: np.ndarray, x: np.ndarray, axes: list[np.ndarray], rng: np.random.Generator
+) -> list[np.ndarray]:
+    """None to three small balls inside the organ."""
+    count = int(rng.choice((0, 0, 1, 2, 3)))
+    cells = np.argwhere(organ)
+    found = []
+    for _ in range(count):
+        cell = cells[int(rng.integers(len(cells)))]
+        middle = [axis[at] for axis, at in zip(axes, cell, strict=True)]
+        ball = (z - middle[0]) ** 2 + (y - middle[1]) ** 2 + (x - middle[2]) ** 2 < rng.uniform(2.5, 5.5) ** 2
+        found.append(ball & organ)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------------- texture
+def _texture(shape: tuple[int, ...], spacing: Sequence[float], label: str, rng: np.random.Generator) -> np.ndarray:
+    """A Gaussian field with the correlation of a class, its axis in a random direction."""
+    across, along = _LENGTHS[label]
+    scale = float(rng.uniform(0.9, 1.1))
+    axis = rng.standard_normal(3)
+    axis /= np.linalg.norm(axis)
+    return _field(shape, spacing, across * scale, along * scale, axis, rng)
+
+
+def _smooth_field(
+    shape: tuple[int, ...], spacing: Sequence[float], length: float, rng: np.random.Generator
+) -> np.ndarray:
+    return _field(shape, spacing, length, length, np.array([1.0, 0.0, 0.0]), rng)
+
+
+def _field(
+    shape: tuple[int, ...],
+    spacing: Sequence[float],
+    across: float,
+    along: float,
+    axis: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """White noise filtered by a Gaussian of the given lengths (mm), unit variance: `[*shape]` float32.
+
+    Filtering is a product in frequency, with `exp(-(across^2 |k|^2 + (along^2 - across^2) (k.axis)^2) / 2)`.
+    """
+    from scipy import fft
+
+    noise = fft.rfftn(rng.standard_normal(shape, dtype=np.float32))
+    frequencies = [
+        2 * np.pi * (fft.rfftfreq if at == 2 else fft.fftfreq)(n, mm).astype(np.float32)
+        for at, (n, mm) in enumerate(zip(shape, spacing, strict=True))
+    ]
+    kz, ky, kx = np.meshgrid(*frequencies, indexing="ij", sparse=True)
+    length = -0.5 * across**2 * (kz**2 + ky**2 + kx**2)
+    if across != along:
+        towards = [float(part) for part in axis]
+        length -= 0.5 * (along**2 - across**2) * (kz * towards[0] + ky * towards[1] + kx * towards[2]) ** 2
+    field = fft.irfftn(noise * np.exp(length, out=length), s=shape)
+    return np.asarray(field / field.std())
+
+
+def normal_quantiles(values: np.ndarray) -> np.ndarray:
+    """Values of `[n]` replaced by standard-normal quantiles in the same order: every field gets one histogram."""
+    from scipy.special import ndtri
+
+    quantiles = np.empty(len(values), dtype=np.float32)
+    quantiles[np.argsort(values)] = ndtri((np.arange(len(values)) + 0.5) / len(values))
+    return quantiles
