@@ -76,7 +76,12 @@ class Backbone(nn.Module):
     spec: BackboneSpec | None = None
     offers: frozenset[str] = frozenset()
     normaliser: nn.Module
-    tokenizer: Tokenizer | None = None
+    tokenizer: Tokenizer | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Registered, for a class attribute of None would hide the submodule that a subclass sets.
+        self.register_module("tokenizer", None)
 
     def normalise(self, view: View) -> View:
         """The view with its first layer applied."""
