@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -91,3 +92,30 @@ def _seed() -> None:
 
         torch.manual_seed(0)
         torch.set_num_threads(1)
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """Installs a plugin for one test: `install("acme-audio", CODE)`; returns the entry point's name."""
+    import importlib
+    import sys
+
+    from ssl_platform import plugins
+    from ssl_platform.testing.distribution import write_distribution
+
+    modules: list[str] = []
+
+    def one(distribution: str, code: str, **options: str) -> str:
+        module = f"plugin_{distribution.replace('-', '_')}"
+        folder = write_distribution(tmp_path / distribution, distribution, module, code, **options)
+        monkeypatch.syspath_prepend(str(folder))
+        importlib.invalidate_caches()
+        modules.append(module)
+        return options.get("name", module)
+
+    monkeypatch.delenv("SSL_PLATFORM_DISABLE_PLUGINS", raising=False)
+    plugins.reset()
+    yield one
+    plugins.reset()
+    for module in modules:
+        sys.modules.pop(module, None)

@@ -1,0 +1,35 @@
+"""Declarations say what the code offers."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from ssl_platform import builtin
+from ssl_platform.config.grammar import settings_model
+from ssl_platform.plugins import registry
+
+
+def test_every_factory_can_be_imported() -> None:
+    for declaration in [*registry().objectives(), *registry().backbones()]:
+        assert callable(registry().load(declaration)), declaration.name
+
+
+def test_vit_offers_and_settings_are_the_class_ones() -> None:
+    from ssl_platform.nn.sizes import SIZES
+    from ssl_platform.nn.vit import ViT, vit
+
+    assert set(builtin.VIT_OFFERS) == ViT.offers
+    assert tuple(SIZES) == builtin.VIT_SIZES
+    parameters = {**inspect.signature(ViT).parameters, **inspect.signature(vit).parameters}
+    for setting in builtin.VIT_SETTINGS:
+        if setting.name != "patch":  # resolved with the domain's before the factory is called
+            assert parameters[setting.name].default == setting.default, setting.name
+
+
+@pytest.mark.parametrize("backbone", [b.name for b in registry().backbones()])
+def test_settings_are_in_the_grammar_and_defaults_valid(backbone: str) -> None:
+    settings = registry().backbone(backbone).settings
+    settings_model("backbone", settings)()
+    assert all(setting.description for setting in settings)
