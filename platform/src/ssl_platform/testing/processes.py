@@ -24,6 +24,8 @@ from torch import Tensor
 
 from ssl_platform import distributed
 
+_GRACE = 5.0  # seconds the others get to answer once a process has failed
+
 
 class Processes:
     """Processes that share a gloo group and run one function after another.
@@ -63,16 +65,26 @@ class Processes:
         work = pickle.dumps((function, args, kwargs))
         for pipe in self._pipes:
             pipe.send_bytes(work)
-        results: dict[int, Any] = {}
-        while len(results) < self.count:
-            pending = [number for number in range(self.count) if number not in results]
-            ready = wait([self._pipes[number] for number in pending], self.timeout)
+        answers: dict[int, tuple[bool, Any]] = {}
+        while len(answers) < self.count:
+            pending = [number for number in range(self.count) if number not in answers]
+            failed = [number for number, (done, _) in answers.items() if not done]
+            ready = wait([self._pipes[number] for number in pending], _GRACE if failed else self.timeout)
             if not ready:
-                self._fail(f"no answer from {len(pending)} of {self.count} processes within {self.timeout:g} s")
+                # The others wait in a collective that the failed one will never join.
+                self.kill()
+                break
             for number in pending:
                 if self._pipes[number] in ready:
-                    results[number] = self._receive(number)
-        return [results[number] for number in range(self.count)]
+                    answers[number] = self._receive(number)
+        if not all(child.is_alive() for child in self._children):
+            self.kill()
+        for number, (done, result) in sorted(answers.items()):
+            if not done:
+                raise RuntimeError(f"process {number} failed:\n{result}")
+        if len(answers) < self.count:
+            raise RuntimeError(f"no answer from all {self.count} processes within {self.timeout:g} s")
+        return [answers[number][1] for number in range(self.count)]
 
     def close(self) -> None:
         """End the processes."""
@@ -100,22 +112,20 @@ class Processes:
             self._children.append(child)
             self._pipes.append(ours)
 
-    def _receive(self, number: int) -> Any:
-        try:
-            done, result = pickle.loads(self._pipes[number].recv_bytes())
-        except (EOFError, OSError):
-            self._children[number].join(timeout=5)
-            self._fail(f"process {number} ended with exit code {self._children[number].exitcode}")
-        if not done:
-            self._fail(f"process {number} failed:\n{result}")
-        return result
-
-    def _fail(self, message: str) -> None:
-        """The others may wait in a collective for ever, so all are ended; the next `run` starts new ones."""
+    def kill(self) -> None:
+        """End the processes at once, whatever they do; the next `run` starts new ones."""
         for child in self._children:
             child.kill()
         self.close()
-        raise RuntimeError(message)
+
+    def _receive(self, number: int) -> tuple[bool, Any]:
+        """A process' answer: whether it is a result, and the result or the traceback."""
+        try:
+            answer: tuple[bool, Any] = pickle.loads(self._pipes[number].recv_bytes())
+        except (EOFError, OSError):
+            self._children[number].join(timeout=5)
+            answer = (False, f"it ended with exit code {self._children[number].exitcode}")
+        return answer
 
 
 def _serve(number: int, count: int, store: str, pipe: Connection) -> None:
