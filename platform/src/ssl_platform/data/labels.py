@@ -86,7 +86,8 @@ def _make_entries(rows: Sequence[Row], sources: Sequence[Claims]) -> _Entries:
                 rank = len(rows[i].shape)
                 if len(box) != rank:
                     raise LabelError(
-                        f"{claims.where(k)}: window {text!r} has {len(box)} axes and {rows[i].id!r} has {rank}"
+                        f"{claims.where(k)}: window {text!r} has {counted(len(box), 'axis', 'axes')} "
+                        f"and {rows[i].id!r} has {rank}"
                     )
                 windows.setdefault(i, {})[box] = None
     made = _Entries([], [], [])

@@ -34,12 +34,9 @@ def summarise(
         f"{int((~facts.labelled).sum()):,} unlabelled, {_group_sizes(facts)}"
     )
     lines += _table(facts, splits)
-    for names, side in (
-        (facts.unmatched_labels, "labels without an item"),
-        (facts.unmatched_items, "items without a row"),
-    ):
+    for names, noun, lack in ((facts.unmatched_labels, "label", "an item"), (facts.unmatched_items, "item", "a row")):
         if names:
-            lines.append(f"{len(names):,} {side}: {listing(names, 5)}")
+            lines.append(f"{counted(len(names), noun)} without {lack}: {listing(names, 5)}")
     return lines
 
 
