@@ -8,6 +8,7 @@ only.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -117,14 +118,15 @@ class Cache:
         path = self.path(key)
         try:
             found = open_entry(path)
-            os.utime(path)  # the time of last use, which file systems do not reliably keep themselves
+            with contextlib.suppress(OSError):  # another user's cache may be read but not touched
+                os.utime(path)  # the time of last use, which file systems do not reliably keep themselves
         except FileNotFoundError:
             found = self._build(path, row, build, domain)
         except CacheError as error:
             _log.warning("%s; it is made again", error)
             found = self._build(path, row, build, domain)
-        except PermissionError:
-            found = open_entry(path)  # another user's cache: readable, but its times are not ours to set
+        except OSError as error:
+            raise CacheError(f"the cache {self.folder} cannot be read ({error.strerror}): set cache.dir") from error
         self._open[key] = found
         while len(self._open) > self.open_items:
             self._open.popitem(last=False)
@@ -137,9 +139,9 @@ class Cache:
         try:
             self._make_folder(path.parent)
             self._bytes += write_entry(path, item, row.path)
+            return open_entry(path)
         except OSError as error:
             raise CacheError(self._why(error, need)) from error
-        return open_entry(path)
 
     def _why(self, error: OSError, need: int) -> str:
         """One line about a failed write, with what would help."""

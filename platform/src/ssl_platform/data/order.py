@@ -15,7 +15,7 @@ import numpy as np
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
-_ROUNDS = 6
+_ROUND_KEYS = np.arange(1, 7, dtype=np.uint64) * _GOLDEN  # six rounds
 _PERIOD = 4096
 
 
@@ -65,8 +65,8 @@ def permute(values: np.ndarray, n: int, key: np.ndarray | int) -> np.ndarray:
     walking = np.ones(out.shape, dtype=bool)
     while walking.any():
         left, right, here = out[walking] >> shift, out[walking] & low, keys[walking]
-        for i in range(_ROUNDS):
-            left, right = right, left ^ (mix(right + here + np.uint64(i + 1) * _GOLDEN) & low)
+        for round_key in _ROUND_KEYS:
+            left, right = right, left ^ (mix(right + here + round_key) & low)
         out[walking] = (left << shift) | right
         walking = out >= np.uint64(n)
     return out.astype(np.int64)
