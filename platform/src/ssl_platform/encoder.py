@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from ssl_platform.data.files import replace_file
 from ssl_platform.errors import EncoderError
 from ssl_platform.input_contract import InputContract
 from ssl_platform.nn.backbone import Backbone
+from ssl_platform.nn.backbones import build_with
 from ssl_platform.nn.spec import BackboneSpec
+from ssl_platform.plugins import registry
 from ssl_platform.types import Features, View
 
 WEIGHTS, RECORD, FORMAT = "encoder.safetensors", "encoder.json", 1
@@ -283,6 +286,22 @@ def read(path_or_run: str | Path) -> tuple[dict[str, Tensor], EncoderRecord, Pat
         raise EncoderError(f"{path}: {error}") from error
 
 
+def build_backbone(spec: BackboneSpec) -> Backbone:
+    """The backbone of a record, of the core's or of a plugin's, with random weights.
+
+    Raises:
+        PluginError: nobody here offers it.
+        ConfigError: a setting it does not have.
+    """
+    known = registry()
+    declared = known.backbone(spec.name)
+    preset = dict(declared.preset)
+    if declared.prefix is not None:
+        preset["model"] = spec.name.split(":", 1)[-1]
+    factory: Any = known.load(declared)
+    return build_with(partial(factory, **preset), spec)
+
+
 def load_encoder(
     path_or_run: str | Path, *, domain: str | None = None, build: Callable[[BackboneSpec], Backbone] | None = None
 ) -> Encoder:
@@ -299,11 +318,7 @@ def load_encoder(
     tensors, record, path = read(path_or_run)
     if domain is not None and domain != record.domain:
         raise EncoderError(f"{path}: trained on domain {record.domain!r}, the data is {domain!r}")
-    if build is None:
-        from ssl_platform.nn.backbones import build as build_registered
-
-        build = build_registered
-    model = build(record.backbone)
+    model = (build or build_backbone)(record.backbone)
     own = {name.removeprefix("encoder."): v for name, v in tensors.items() if name.startswith("encoder.")}
     try:
         model.load_state_dict(own, strict=True)

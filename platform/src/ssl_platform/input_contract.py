@@ -47,7 +47,7 @@ class InputContract:
     def from_dict(cls, data: Mapping[str, Any]) -> InputContract:
         """The inverse of `as_dict`."""
         tuples = ("channels", "units", "spacing", "size")
-        known = {k: tuple(v) if k in tuples else v for k, v in data.items() if k in cls.__dataclass_fields__}
+        known: dict[str, Any] = {k: tuple(v) if k in tuples else v for k, v in data.items() if k in cls.__dataclass_fields__}
         return cls(**known)
 
     @property

@@ -56,8 +56,8 @@ def resolve(config: RunConfig, key: str, value: Any, why: str, lines: list[str])
     lines.append(f"{key}={value} ({why})")
 
 
-def batch_and_steps(config: RunConfig, windows: int, window: Sequence[int], machine: Machine) -> list[str]:
-    """Resolve `data.batch_size`, `trainer.max_steps`, `data.workers` and `trainer.precision`.
+def batch_size(config: RunConfig, windows: int, window: Sequence[int], machine: Machine) -> list[str]:
+    """Resolve `data.batch_size`.
 
     Args:
         config: changed in place.
@@ -66,7 +66,7 @@ def batch_and_steps(config: RunConfig, windows: int, window: Sequence[int], mach
         machine: what the run has.
 
     Returns:
-        One line for each value that was `auto`.
+        The line to print, if it was `auto`.
 
     Raises:
         ConfigError: the batch cannot be shared by the processes and micro-batches.
@@ -82,6 +82,13 @@ def batch_and_steps(config: RunConfig, windows: int, window: Sequence[int], mach
             f"data.batch_size={batch}: must be a multiple of processes x data.accumulate = {machine.world} x "
             f"{config.data.accumulate} = {share}; use data.batch_size={max(1, round(batch / share)) * share}"
         )
+    return lines
+
+
+def steps_and_machine(config: RunConfig, windows: int, machine: Machine) -> list[str]:
+    """Resolve `trainer.max_steps`, `data.workers` and `trainer.precision`; return the lines to print."""
+    lines: list[str] = []
+    batch = int(config.data.batch_size)
     if config.trainer.max_steps == "auto":
         steps, why = _steps(windows, batch, machine)
         resolve(config, "trainer.max_steps", steps, why, lines)

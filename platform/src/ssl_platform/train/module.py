@@ -21,6 +21,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ssl_platform.data.collate import to_device
 from ssl_platform.draws import name_key
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.objectives.base import Objective, Player, total_of
@@ -28,7 +29,6 @@ from ssl_platform.train import optim
 from ssl_platform.train.chunked import ChunkedBackbone
 from ssl_platform.train.host_flag import HostFlag
 from ssl_platform.train.optim import OptimPlan
-from ssl_platform.train.placing import to_device
 from ssl_platform.types import Batch, Step, View, Views
 
 Maker = Callable[[Batch], Views]
@@ -139,8 +139,6 @@ class PretrainModule(LightningModule):
             self._begin()
         self._seed_noise()
         views = self.maker(batch)
-        if self.dtype == torch.float64:
-            views = Views([v.replace(x=v.x.double()) for v in views])
         loss = total_of(self.objective(self.student[0], views))
         self.batches.append(batch)
         self._losses.append(loss.total.detach())

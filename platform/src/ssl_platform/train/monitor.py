@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from ssl_platform.data.collate import to_device
 from ssl_platform.measures import alignment, dimension_std, effective_rank, entropy, knn_vote, uniformity
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.train.health import Look
-from ssl_platform.train.placing import to_device
 from ssl_platform.types import Batch, View, Views
 
 AUGMENTED_POSITIONS = (1 << 40, 1 << 41)
@@ -26,7 +26,7 @@ class Labelled:
     """Labels the monitor may see: of training and validation rows only.
 
     Attributes:
-        target: `[n]` int64 classes or float values, one a window the monitor embeds (-1 or nan: unknown).
+        target: `[n]` int64 classes or float values, by position of the window in the pass (-1 or nan: unknown).
         query: `[n]` bool, rows of the validation split; when there are too few, every row is asked leaving itself out.
         group: `[n]` int64; neighbours of the asked row's own group do not vote.
     """
@@ -43,7 +43,7 @@ class Monitor:
         batches: yields the same batches at every call, on any device.
         clean: batch to its clean view.
         augmented: batch to the plan's views, or None to leave alignment out.
-        labelled: labels of those windows in order, or None.
+        labelled: labels of those windows by `Batch.position`, or None.
         device: where the model is.
         autocast: precision the model computes in.
         limit: windows that rank and uniformity look at.
@@ -83,7 +83,7 @@ class Monitor:
             watch: of the last training step; `teacher_probs` is read.
         """
         with evaluating(encoder), self.autocast():
-            z, first, second = self._embed(encoder)
+            z, places, first, second = self._embed(encoder)
         few = z[: self.limit]
         finite = bool(few.isfinite().all())
         teacher = (watch or {}).get("teacher_probs")
@@ -99,25 +99,29 @@ class Monitor:
             teacher_usage=used,
             loss=losses[0],
             loss_before=losses[1],
-            knn=self._knn(z) if finite else None,
+            knn=self._knn(z, places) if finite else None,
         )
 
-    def _embed(self, encoder: Backbone) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        found, pairs = [], []
+    def _embed(self, encoder: Backbone) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        """Embeddings, their positions in the pass, and two augmented looks at the first of them."""
+        found, places, pairs = [], [], []
         seen = 0
         for batch in self.batches():
             moved = to_device(batch, self.device)
             found.append(encoder(self.clean(moved)).pooled.float())
+            places.append(batch.position)
             if self.augmented is not None and seen < ALIGNED_ITEMS:
                 views = [self.augmented(replace(moved, position=moved.index + p))[0] for p in AUGMENTED_POSITIONS]
                 pairs.append([encoder(view).pooled.float() for view in views])
             seen += len(batch)
-        if not pairs:
-            return torch.cat(found), None, None
-        return torch.cat(found), torch.cat([p[0] for p in pairs]), torch.cat([p[1] for p in pairs])
+        first, second = (torch.cat([p[side] for p in pairs]) if pairs else None for side in (0, 1))
+        return torch.cat(found), torch.cat(places).cpu(), first, second
 
-    def _knn(self, z: Tensor) -> float | None:
-        return None if self.labelled is None else knn_score(z, self.labelled)
+    def _knn(self, z: Tensor, places: Tensor) -> float | None:
+        if self.labelled is None:
+            return None
+        known = self.labelled
+        return knn_score(z, Labelled(known.target[places], known.query[places], known.group[places]))
 
 
 def spread(z: Tensor) -> float:

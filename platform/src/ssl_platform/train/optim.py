@@ -15,7 +15,7 @@ from ssl_platform.objectives.base import Player
 from ssl_platform.schedules import linear, warmup, warmup_cosine
 from ssl_platform.train.lars import LARS
 
-UNDECAYED = ("token", "position", "pos_embed", "register", "prompt", "query")
+UNDECAYED = ("token", "prefix", "position", "pos_embed", "register", "prompt", "query")
 """Name parts of learnt vectors that enter as input: decaying them pulls the input to zero and regularises nothing."""
 
 

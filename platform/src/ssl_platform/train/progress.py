@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
@@ -33,23 +34,21 @@ class Clock:
     Args:
         batch: samples a step, all ranks.
         total: steps of the run.
+
+    Attributes:
+        waiting: gives the seconds spent waiting for data so far.
     """
 
     def __init__(self, batch: int, total: int) -> None:
         self.batch, self.total = batch, total
         self.started = time.monotonic()
-        self.waited = 0.0
+        self.waiting: Callable[[], float] = lambda: 0.0
         self.paused = 0.0
-        self.samples = 0
         self._marks: deque[tuple[int, float, float]] = deque(maxlen=WINDOW + 1)
 
     def mark(self, step: int) -> None:
         """A step ended (or the run begins): time spent on looks and checkpoints since then does not count."""
-        self._marks.append((step, time.monotonic() - self.paused, self.waited))
-
-    def wait(self, seconds: float) -> None:
-        """Time was spent waiting for data."""
-        self.waited += seconds
+        self._marks.append((step, time.monotonic() - self.paused, self.waiting()))
 
     def pause(self, seconds: float) -> None:
         """Time was spent on something that is not training."""

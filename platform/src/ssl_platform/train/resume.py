@@ -1,4 +1,4 @@
-"""Whether a run may go on, and putting its state back."""
+"""Putting a run's state back, and whether its data is still what it was."""
 
 from __future__ import annotations
 
@@ -9,77 +9,10 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from ssl_platform.errors import ConfigError, UsageError
+from ssl_platform.data.catalog import Catalog
+from ssl_platform.errors import DataError, UsageError
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.objectives.base import Objective
-
-MAY_DIFFER = (
-    "run",
-    "trainer.devices",
-    "trainer.nodes",
-    "trainer.accelerator",
-    "trainer.strategy",
-    "trainer.loggers",
-    "trainer.keep",
-    "trainer.requeue",
-    "data.workers",
-    "cache.dir",
-    "cache.max_gb",
-)
-"""Keys that say where and how a run is carried out, never what comes out of it."""
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"optim": {"lr": 1}}` as `{"optim.lr": 1}`; lists stay whole."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
-    return flat
-
-
-def merge(saved: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration a run goes on with: what it was started with, and from `given` what may differ.
-
-    Args:
-        saved: the run's `config.yaml`.
-        given: dotted keys set on this command line.
-
-    Returns:
-        The saved configuration, nested, with the allowed changes.
-
-    Raises:
-        ConfigError: another key differs.
-    """
-    flat = flatten(saved)
-    for key, value in flatten(given).items():
-        if key in MAY_DIFFER or value == flat.get(key):
-            continue
-        raise ConfigError(
-            f"--resume: {key}={_shown(value)} but the run was started with {_shown(flat.get(key))}; only devices, "
-            f"workers and loggers may differ (start a new run with --init for other settings)"
-        )
-    merged = _copy(saved)
-    for key, value in flatten(given).items():
-        if key in MAY_DIFFER:
-            _put(merged, key.split("."), value)
-    return merged
-
-
-def _shown(value: Any) -> str:
-    return "nothing" if value is None else str(value)
-
-
-def _copy(value: Any) -> Any:
-    return {k: _copy(v) for k, v in value.items()} if isinstance(value, Mapping) else value
-
-
-def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
-    for name in path[:-1]:
-        tree = tree.setdefault(name, {})
-    tree[path[-1]] = value
 
 
 def model_state(backbone: Backbone, objective: Objective, optimizer: Optimizer, scaler: Any = None) -> dict[str, Any]:
@@ -116,3 +49,22 @@ def _load(module: nn.Module, state: Mapping[str, torch.Tensor], what: str) -> No
     except RuntimeError as error:
         line = " ".join(str(error).split())[:200]
         raise UsageError(f"the checkpoint's {what} does not fit this run: {line}") from error
+
+
+def check_same_data(saved: Catalog, now: Catalog) -> None:
+    """Refuse to go on when the items are no longer those the run began with.
+
+    Raises:
+        DataError: files are missing, changed or new; the message counts them and names one.
+    """
+    before = dict(zip(saved.column("id"), saved.column("fingerprint"), strict=True))
+    after = dict(zip(now.column("id"), now.column("fingerprint"), strict=True))
+    missing = [name for name in before if name not in after]
+    changed = [name for name in before if name in after and after[name] != before[name]]
+    new = [name for name in after if name not in before]
+    if missing or changed or new:
+        first = (missing or changed or new)[0]
+        raise DataError(
+            f"--resume: {len(missing)} source files are missing, {len(changed)} changed, {len(new)} are new since the "
+            f"run began (first: {first}); restore them, or start a new run with --init"
+        )

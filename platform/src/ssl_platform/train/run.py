@@ -62,14 +62,27 @@ class RunFolder:
         command: name of the command, for result.json.
         resume: whether a non-empty folder may be continued.
         echo: where lines for the user go besides `events.log`.
+        writer: False on ranks other than the first: nothing is written, nothing said.
 
     Raises:
         UsageError: the folder is not empty and `resume` is false, or another process writes it.
     """
 
-    def __init__(self, path: Path, command: str = "pretrain", *, resume: bool = False, echo: Echo = print) -> None:
-        self.path = path
-        self.echo = echo
+    def __init__(
+        self,
+        path: Path,
+        command: str = "pretrain",
+        *,
+        resume: bool = False,
+        echo: Echo = print,
+        writer: bool = True,
+    ) -> None:
+        self.path, self.echo, self.writer = path, echo, writer
+        self.echo_is_print = echo is print
+        self.lock: WriterLock | None = None
+        if not writer:
+            self.result = empty_result(command)
+            return
         if path.exists() and not path.is_dir():
             raise UsageError(f"--run {path}: is a file; give a folder")
         try:
@@ -91,38 +104,26 @@ class RunFolder:
         """A file of the run by name."""
         return self.path / name
 
-    def write_start(self, config: Mapping[str, Any], argv: Iterable[str] | None = None) -> None:
-        """Write the resolved configuration and the command line."""
-        import yaml
-
-        text = yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True)
-        write_text(self.file("config.yaml"), text)
+    def write_start(self, config: str, argv: Iterable[str] | None = None) -> None:
+        """Write the resolved configuration (YAML) and add the command line."""
+        if not self.writer:
+            return
+        write_text(self.file("config.yaml"), config)
         words = list(sys.argv if argv is None else argv)
         with self.file("command.txt").open("a", encoding="utf-8") as handle:
             handle.write(shlex.join(words) + "\n")
-
-    def write_quarantine(self, rows: Iterable[tuple[str, str]]) -> int:
-        """Write `quarantine.csv` (path, reason); return the number of rows."""
-        import csv
-        import io
-
-        listed = sorted(set(rows))
-        buffer = io.StringIO(newline="")
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(["path", "reason"])
-        writer.writerows(listed)
-        write_text(self.file("quarantine.csv"), buffer.getvalue())
-        self.update(quarantined=len(listed))
-        return len(listed)
 
     # ------------------------------------------------------------------------------------------------ what happens
     def say(self, line: str) -> None:
         """Tell the user one line and keep it in `events.log`."""
         self.log(line)
-        self.echo(line)
+        if self.writer:
+            self.echo(line)
 
     def log(self, line: str) -> None:
         """Keep one line in `events.log` without showing it."""
+        if not self.writer:
+            return
         stamp = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         with self.file("events.log").open("a", encoding="utf-8") as handle:
             handle.write(f"{stamp} {line}\n")
@@ -135,17 +136,24 @@ class RunFolder:
                 old.update(value)
             else:
                 self.result[key] = value
-        write_json(self.file("result.json"), self.result)
+        self._write_result()
 
     def replace(self, **changes: Any) -> None:
         """Like `update`, but mappings are replaced as a whole."""
         self.result.update(changes)
-        write_json(self.file("result.json"), self.result)
+        self._write_result()
 
     def close(self, status: Status) -> None:
         """Write the final status and give the folder back."""
         self.replace(status=status)
-        self.lock.release()
+        if self.lock is not None:
+            self.lock.release()
+
+    def _write_result(self) -> None:
+        if self.writer:
+            if self.lock is not None:
+                self.lock.renew()
+            write_json(self.file("result.json"), self.result)
 
     def _load_result(self, command: str) -> dict[str, Any]:
         result = empty_result(command)
@@ -177,14 +185,3 @@ def read_config(path: Path) -> dict[str, Any] | None:
 
 def _used(path: Path) -> bool:
     return any(entry.name != LOCK_NAME for entry in path.iterdir())
-
-
-def _plain(value: Any) -> Any:
-    """Tuples and other sequences as lists, so that YAML needs no tags."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(v) for v in value]
-    if isinstance(value, Path):
-        return str(value)
-    return value

@@ -9,20 +9,29 @@ import threading
 from types import FrameType
 from typing import Any
 
+from ssl_platform.errors import RunStopped
+
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 class Signals:
     """Remembers the first signal; the loop looks at it between steps.
 
-    A second SIGINT interrupts at once, for a user who does not want to wait for the save.
+    Before training there is nothing to save, so the run ends at once. A second SIGINT interrupts at once too, for a
+    user who does not want to wait for the save.
 
     Args:
         requeue: whether SIGUSR1 is answered.
+
+    Attributes:
+        received: number of the first signal.
+        training: whether steps are being done.
     """
 
     def __init__(self, requeue: bool = False) -> None:
         self.received: int | None = None
+        self.training = False
+        self._process = os.getpid()
         self._watched = [signal.SIGINT, signal.SIGTERM, *([signal.SIGUSR1] if requeue else [])]
         self._before: dict[int, Any] = {}
 
@@ -42,9 +51,15 @@ class Signals:
         self._before.clear()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a reader process that inherited the handler: it ends as it would without
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         if self.received == number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = number
+        if not self.training:
+            raise RunStopped(f"stopped by {signal.Signals(number).name} before the first step", self.exit_code)
 
     @property
     def exit_code(self) -> int:

@@ -1,0 +1,190 @@
+"""From a configuration to open data: domain, catalog, facts, splits. Every command that reads data begins here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssl_platform.config.schema import DataConfig, RunConfig
+from ssl_platform.data import labels, splits
+from ssl_platform.data.cache import Cache
+from ssl_platform.data.catalog import Catalog
+from ssl_platform.data.facts import Facts
+from ssl_platform.data.manifest import Manifest, read_manifest
+from ssl_platform.data.masks import aside_lines
+from ssl_platform.data.quarantine import Quarantined
+from ssl_platform.data.scan import scan
+from ssl_platform.data.splits import Splits
+from ssl_platform.data.table import read_table
+from ssl_platform.domain import Domain
+from ssl_platform.errors import ConfigError, DataError
+from ssl_platform.plugins import registry
+from ssl_platform.types import Row
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class OpenData:
+    """Data ready to be read.
+
+    Attributes:
+        domain: with its options settled and the cache given.
+        catalog: readable items in the grid windows are read from.
+        facts: labels, groups and splits as told, one entry an item or window.
+        splits: train, validation and test.
+        quarantined: what cannot be used.
+        masks: files set aside as masks.
+        sample: whether it is the domain's own sample set.
+        lines: what was decided, for the user.
+    """
+
+    domain: Domain
+    catalog: Catalog
+    facts: Facts
+    splits: Splits
+    quarantined: list[Quarantined] = field(default_factory=list)
+    masks: list[str] = field(default_factory=list)
+    sample: bool = False
+    lines: list[str] = field(default_factory=list)
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The catalog's rows."""
+        return list(self.catalog.rows())
+
+    def labels_by_row(self, entries: np.ndarray) -> np.ndarray | None:
+        """Targets of whole items as the loader takes them, one a catalog row; unknown where not among `entries`.
+
+        Args:
+            entries: positions in `facts` whose labels may be seen.
+        """
+        layout = self.facts.layout
+        if layout is None or layout.kind == "segmentation" or not len(entries):
+            return None
+        target = self.facts.target
+        unknown = -1 if np.issubdtype(target.dtype, np.integer) else np.nan
+        served = np.full((len(self.catalog), *target.shape[1:]), unknown, dtype=target.dtype)
+        served[self.facts.row[entries]] = target[entries]
+        return served
+
+
+def make_domain(config: RunConfig) -> Domain:
+    """The domain of a configuration with its own `data.*` options.
+
+    Raises:
+        ConfigError, PluginError: it is not named, not installed, or an option is wrong.
+    """
+    if config.domain is None:
+        raise ConfigError("name the kind of data with --domain")
+    declared = registry().domain(config.domain)
+    kind: Any = registry().load(declared)
+    own = {k: v for k, v in (config.data.model_extra or {}).items() if k in kind.Options.model_fields}
+    domain: Domain = kind(kind.Options.model_validate(own))
+    return domain
+
+
+def open_data(
+    config: RunConfig, *, quarantine: Path | None = None, scanned: Callable[[int], None] | None = None
+) -> OpenData:
+    """Open what a configuration names; without `data.paths` and `data.manifest`, the domain's sample set.
+
+    Args:
+        config: `data.*` options a domain settles are resolved in place.
+        quarantine: where the list of unusable items goes.
+        scanned: called with the number of candidates looked at.
+
+    Raises:
+        UsageError: the data, its labels or its splits cannot be used; one line.
+    """
+    domain = make_domain(config)
+    domain.cache = Cache(config.cache.dir, config.cache.max_gb)
+    data, lines = config.data, []
+    paths, manifest_path = [str(p) for p in data.paths], data.manifest
+    sample = not paths and manifest_path is None
+    if sample:
+        manifest_path = str(_sample_set(domain, domain.cache.folder))
+        lines.append(f"data: no --data given, using the sample set of {domain.name} in {Path(manifest_path).parent}")
+    manifest: Manifest | None = None
+    roots = list(paths)
+    if manifest_path is not None:
+        manifest = read_manifest(manifest_path, config.labels, roots=paths, declared=domain.columns)
+        lines += manifest.notes
+        paths = paths or [item.path for item in manifest.items]
+    claims = None if manifest is None else manifest.claims
+
+    def join(catalog: Catalog) -> Facts:
+        rows = list(catalog.rows())
+        return labels.resolve(rows, config.labels, manifest=claims, roots=roots, domain=domain, task=config.task)
+
+    def overrides(catalog: Catalog) -> Iterable[tuple[int, dict[str, str]]]:
+        return join(catalog).overrides(domain)
+
+    found = scan(
+        paths,
+        domain,
+        folder=domain.cache.folder,
+        include=data.include,
+        masks=_masks(config, manifest),
+        overrides=(lambda catalog: join(catalog).overrides(domain))
+        if claims is not None or config.labels.source
+        else None,
+        max_bad_fraction=data.max_bad_fraction,
+        quarantine=quarantine,
+        progress=scanned,
+    )
+    lines += aside_lines(found.masks)
+    cache, domain = domain.cache, found.domain
+    domain.cache = cache
+    for key, (value, why) in found.settled.items():
+        name = f"data.{key.removeprefix('data.')}"
+        config.resolve(name, value, why)
+        lines.append(f"{name}={value} ({why})")
+    catalog = _subset(found.catalog, data)
+    facts = join(catalog)
+    if any(facts.group):
+        catalog = _grouped(catalog, facts)
+    lines += facts.notes
+    parts = splits.resolve(list(catalog.rows()), facts, config.labels, seed=0)
+    lines += parts.notes
+    return OpenData(domain, catalog, facts, parts, found.quarantined, list(found.masks), sample, lines)
+
+
+def _masks(config: RunConfig, manifest: Manifest | None) -> list[str]:
+    """Files and folders known to be masks."""
+    masks = list(manifest.masks) if manifest is not None else []
+    source = config.labels.source
+    return [*masks, source] if source and Path(source).is_dir() else masks
+
+
+def _sample_set(domain: Domain, folder: Path) -> Path:
+    """The domain's sample set, written once into the cache folder."""
+    place = folder / "samples" / domain.name
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return domain.sample_data(place, seed=0)
+
+
+def _subset(catalog: Catalog, data: DataConfig) -> Catalog:
+    """Items named by the `id` column of `data.subset`."""
+    if data.with_ is not None:
+        raise ConfigError(f"data.with={data.with_}: no objective of this release reads a joined table; remove the key")
+    if data.subset is None:
+        return catalog
+    wanted = set(read_table(data.subset).column("id", "data.subset"))
+    rows = [i for i, name in enumerate(catalog.column("id")) if name in wanted]
+    if not rows:
+        raise DataError(f"data.subset={data.subset}: names none of the {len(catalog)} items, e.g. {catalog.row(0).id}")
+    return catalog.select(rows)
+
+
+def _grouped(catalog: Catalog, facts: Facts) -> Catalog:
+    """The catalog with the groups that facts know: they reach batches as `View.group`."""
+    names = catalog.column("group")
+    for i, group in zip(facts.row.tolist(), facts.group, strict=True):
+        names[i] = group or names[i]
+    return catalog.with_columns(group=names)

@@ -1,0 +1,257 @@
+"""A run's backbone, objective and views from its configuration and its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ssl_platform.config.schema import RunConfig
+from ssl_platform.domain import Domain
+from ssl_platform.encoder import build_backbone, read
+from ssl_platform.errors import ConfigError
+from ssl_platform.nn.backbone import Backbone, Normaliser
+from ssl_platform.nn.spec import BackboneSpec
+from ssl_platform.objectives.base import Objective
+from ssl_platform.objectives.load import load_objective
+from ssl_platform.plan import Plan
+from ssl_platform.train.scale import RunSize, shrink
+from ssl_platform.types import Batch, View
+from ssl_platform.views.maker import ViewMaker
+from ssl_platform.views.sizes import view_size
+
+STATISTICS_WINDOWS = 256
+
+
+@dataclass
+class Model:
+    """What is trained.
+
+    Attributes:
+        backbone: the student, not yet normalising.
+        objective: its class and settings are settled, its modules are made by `finish`.
+        plan: its needs under those settings.
+        maker: batch to views.
+        window: cells read along each axis.
+        lines: what was decided, for the user.
+    """
+
+    backbone: Backbone
+    objective: Objective
+    plan: Plan
+    maker: ViewMaker
+    window: tuple[int, ...]
+    lines: list[str] = field(default_factory=list)
+
+    def finish(self) -> None:
+        """Make the objective's modules on the backbone as it is now (initial weights are loaded before)."""
+        models: dict[str, nn.Module] = {}
+        for name, spec in self.plan.models:
+            if spec.kind != "backbone":
+                raise ConfigError(
+                    f"objective {self.objective.name!r} needs a {spec.kind} model {name!r}, which this domain lacks"
+                )
+            models[name] = build_like(self.backbone)
+        self.objective.build(self.backbone, models)
+
+
+def build_like(backbone: Backbone) -> Backbone:
+    """Another backbone of the same kind with weights of its own."""
+    assert backbone.spec is not None
+    return build_backbone(backbone.spec)
+
+
+def window_of(config: RunConfig, domain: Domain, shapes: Sequence[Sequence[int]], lines: list[str]) -> tuple[int, ...]:
+    """Resolve `data.window`: the domain's, but no larger than most items, rounded up to the patch."""
+    rank = 1 if domain.layout.points else domain.layout.rank
+    patch = patch_of(config, domain)
+    if config.data.window == "auto":
+        window = list(domain.window)
+        middle = [sorted(shape[axis] for shape in shapes)[len(shapes) // 2] for axis in range(rank)]
+        steps = patch if len(patch) == rank else (1,) * rank
+        fitted = [min(w, -(-n // p) * p) for w, n, p in zip(window, middle, steps, strict=True)]
+        why = f"default of {domain.name}" if fitted == window else f"the median item is {_by(middle)}"
+        config.resolve("data.window", fitted, why)
+        lines.append(f"data.window={fitted} ({why})")
+    chosen = tuple(int(n) for n in config.data.window)
+    if len(chosen) != rank:
+        raise ConfigError(f"data.window={list(chosen)}: {domain.name} has {rank} axes {domain.layout.spatial}")
+    return chosen
+
+
+def patch_of(config: RunConfig, domain: Domain) -> tuple[int, ...]:
+    """Cells of a token along each axis: `backbone.patch`, else the domain's."""
+    patch = config.backbone.get("patch")
+    if patch is None:
+        return tuple(domain.patch)
+    return (int(patch),) * domain.layout.rank if isinstance(patch, int) else tuple(int(p) for p in patch)
+
+
+def assemble(
+    config: RunConfig,
+    domain: Domain,
+    channels: Sequence[str],
+    window: tuple[int, ...],
+    size_of_run: Callable[[Backbone], RunSize],
+) -> Model:
+    """Build the backbone, settle the objective's settings, make the view maker.
+
+    Args:
+        config: the objective's settings are shrunk in place (see `scale`).
+        domain: gives layout, patch and its own view operations.
+        channels: of all items.
+        window: base window.
+        size_of_run: what `scale=auto` looks at, given the backbone.
+
+    Raises:
+        ConfigError: a setting is wrong, or the objective's needs are not met.
+    """
+    kind = load_objective(str(config.objective["name"]))
+    patch = patch_of(config, domain)
+    plan = kind.plan(kind.Config(**_settings(config)))
+    views = config.views
+    size = view_size(plan.views[0], views, domain.layout, window, patch)
+    torch.manual_seed(config.seed)
+    settings = {k: v for k, v in config.backbone.items() if k not in ("name", "patch")}
+    spec = BackboneSpec(str(config.backbone["name"]), domain.layout, tuple(channels), size, patch, settings)
+    backbone = build_backbone(spec)
+    lines = shrink(config, kind.Config(**_settings(config)).model_dump(), size_of_run(backbone))
+    objective = kind(kind.Config(**_settings(config)))
+    plan = kind.plan(objective.config)
+    lacking = [offer for offer in plan.offers if offer not in backbone.offers]
+    if lacking:
+        raise ConfigError(
+            f"objective {kind.name!r} needs a backbone that offers {', '.join(lacking)}; "
+            f"{config.backbone['name']} offers {', '.join(sorted(backbone.offers)) or 'none of them'}"
+        )
+    maker = ViewMaker(
+        domain.layout,
+        plan,
+        views,
+        tuple(domain.views()),
+        config.seed,
+        window=window,
+        size_multiple=patch,
+        windows_per_item=config.data.windows_per_item,
+        batch_size=int(config.data.batch_size),
+        dtype=torch.float64 if config.trainer.precision == "64" else torch.float32,
+    )
+    return Model(backbone, objective, plan, maker, tuple(maker.read_size), lines)
+
+
+def _settings(config: RunConfig) -> dict[str, Any]:
+    return {k: v for k, v in config.objective.items() if k != "name"}
+
+
+@torch.no_grad()
+def fit_normaliser(backbone: Backbone, batches: Iterable[Batch], clean: Callable[[Batch], View]) -> int:
+    """Learn the first layer's statistics from valid cells of clean views; return the number of windows seen.
+
+    Sums are taken in float64 relative to a first guess of the mean, so that large offsets (HU, DN) lose no digits.
+    """
+    normaliser = backbone.normaliser
+    if not isinstance(normaliser, Normaliser):
+        return 0
+    names = normaliser.channels
+    count, total, square = (torch.zeros(len(names), dtype=torch.float64) for _ in range(3))
+    guess: Tensor | None = None
+    seen = 0
+    for batch in batches:
+        view = clean(batch)
+        x, weight = _cells(view, normaliser.points)
+        rows = torch.tensor([names.index(c) for c in view.channels]) if view.channels else torch.arange(x.shape[0])
+        if guess is None:
+            guess = torch.zeros(len(names), dtype=torch.float64)
+            guess[rows] = (x * weight).sum(1) / weight.sum(1).clamp_min(1)
+        off = (x - guess[rows, None]) * weight
+        count.index_add_(0, rows, weight.sum(1))
+        total.index_add_(0, rows, off.sum(1))
+        square.index_add_(0, rows, off.square().sum(1))
+        seen += len(batch)
+        if seen >= STATISTICS_WINDOWS:
+            break
+    if guess is None:
+        return 0
+    n = count.clamp_min(1)
+    mean = guess + total / n
+    std = (square / n - (total / n).square()).clamp_min(0).sqrt()
+    std = torch.where(std > 0, std, torch.ones_like(std))
+    normaliser.set(mean.float(), std.float())
+    return seen
+
+
+def _cells(view: View, points: bool) -> tuple[Tensor, Tensor]:
+    """Values and weights `[C, cells]` of a view, float64 (invalid ones weigh nothing)."""
+    x = view.x.movedim(-1, 1) if points else view.x
+    weight = torch.ones_like(x, dtype=torch.bool)
+    if view.valid is not None:
+        weight = weight & view.valid[:, None]
+    if view.channel_valid is not None:
+        weight = weight & view.channel_valid.view(*view.channel_valid.shape, *[1] * (x.ndim - 2))
+    x = torch.where(weight, x, torch.zeros_like(x))
+    return x.transpose(0, 1).flatten(1).double(), weight.transpose(0, 1).flatten(1).double()
+
+
+@dataclass(frozen=True)
+class Initial:
+    """What `--init` brought.
+
+    Attributes:
+        matched: names taken as they are.
+        resized: names whose positions were interpolated.
+        missing: names of this backbone the file lacks or has in another shape.
+        unused: names of the file this backbone lacks.
+    """
+
+    matched: list[str]
+    resized: list[str]
+    missing: list[str]
+    unused: list[str]
+
+    def line(self, source: str) -> str:
+        """What to print."""
+
+        def some(names: list[str]) -> str:
+            return f" ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" if names else ""
+
+        return (
+            f"init from {source}: {len(self.matched)} tensors matched, {len(self.resized)} resized"
+            f"{some(self.resized)}, {len(self.missing)} missing{some(self.missing)}, {len(self.unused)} unused"
+            f"{some(self.unused)}"
+        )
+
+
+def load_initial(backbone: Backbone, source: str) -> Initial:
+    """Load the encoder of a run or file into a backbone, as far as names and shapes allow.
+
+    Raises:
+        ConfigError: nothing fits.
+        EncoderError: the file cannot be read.
+    """
+    tensors, record, path = read(source)
+    given = {name.removeprefix("encoder."): v for name, v in tensors.items() if name.startswith("encoder.")}
+    own = backbone.state_dict()
+    found = Initial([], [], [], [name for name in given if name not in own])
+    for name, value in own.items():
+        new = given.get(name)
+        if new is not None and new.shape == value.shape:
+            value.copy_(new)
+            found.matched.append(name)
+        elif new is not None and "pos" in name and new.ndim == value.ndim and new.shape[-1] == value.shape[-1]:
+            flat = new.reshape(1, -1, new.shape[-1]).transpose(1, 2).float()
+            count = value.numel() // value.shape[-1]
+            resized = nn.functional.interpolate(flat, size=count, mode="linear", align_corners=False)
+            value.copy_(resized.transpose(1, 2).reshape(value.shape))
+            found.resized.append(name)
+        else:
+            found.missing.append(name)
+    if not found.matched:
+        raise ConfigError(f"--init {path}: nothing of {record.backbone.name!r} fits this backbone")
+    return found
+
+
+def _by(shape: Sequence[int]) -> str:
+    return "x".join(str(n) for n in shape)

@@ -1,0 +1,105 @@
+"""`pretrain`: from a configuration to a trained encoder."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ssl_platform.config.schema import RunConfig
+from ssl_platform.errors import RunFailed, RunStopped, SslPlatformError
+from ssl_platform.train.devices import rank_of_environment
+from ssl_platform.train.run import RunFolder, default_path, read_result
+from ssl_platform.train.signals import Signals, requeue_slurm_job
+
+Echo = Callable[[str], None]
+RUN_VARIABLE = "SSL_PLATFORM_RUN"
+
+
+def pretrain(
+    config: RunConfig, *, resume: bool = False, dry_run: bool = False, echo: Echo | None = None
+) -> dict[str, Any]:
+    """Pretrain an encoder.
+
+    Args:
+        config: composed; `auto` values are resolved in place.
+        resume: continue the run in `config.run`.
+        dry_run: say what would be done, do one real step, write nothing.
+        echo: where lines for the user go; printed when None.
+
+    Returns:
+        What `result.json` holds.
+
+    Raises:
+        UsageError: found before the first step.
+        RunFailed: after it.
+        RunStopped: by a signal or by `health.stop`, after saving.
+    """
+    say = echo or print
+    if dry_run:
+        with tempfile.TemporaryDirectory(prefix="ssl-platform-dry-") as folder:
+            return _run(config, Path(folder) / "run", resume=False, dry=True, echo=say)
+    path = _path(config)
+    if resume and (finished := _finished(path)) is not None:
+        say(f"run {path}")
+        say(f"finished before, at step {finished['steps']}: nothing to resume")
+        return finished
+    return _run(config, path, resume=resume, dry=False, echo=say)
+
+
+def _path(config: RunConfig) -> Path:
+    """The run folder; processes that this one starts find the same."""
+    chosen = config.run or os.environ.get(RUN_VARIABLE)
+    path = Path(chosen) if chosen else default_path(str(config.domain), str(config.objective["name"]))
+    os.environ[RUN_VARIABLE] = str(path)
+    config.resolve("run", str(path), "time of start") if not config.run else None
+    return path
+
+
+def _finished(path: Path) -> dict[str, Any] | None:
+    result = read_result(path)
+    return result if result is not None and result.get("status") == "done" else None
+
+
+def _run(config: RunConfig, path: Path, *, resume: bool, dry: bool, echo: Echo) -> dict[str, Any]:
+    signals = Signals(config.trainer.requeue)
+    signals.install()
+    main = rank_of_environment() == 0
+    folder = RunFolder(path, "pretrain", resume=resume or not main, echo=echo, writer=main)
+    if not dry:
+        folder.say(f"run {path}")
+    try:
+        from ssl_platform.train.session import Session
+
+        session = Session(config, folder, signals, resume=resume, dry=dry)
+        stopped_by = session.train()
+        if stopped_by == "signal":
+            if config.trainer.requeue and signals.exit_code == 0:
+                folder.say(requeue_slurm_job())
+            raise RunStopped(f"stopped by a signal; saved, continue with --resume --run {path}", signals.exit_code)
+        if stopped_by == "health":
+            raise RunStopped(f"stopped by health.stop: {session.verdict}", 1)
+        folder.close("done")
+        return folder.result
+    except RunStopped as stop:
+        folder.log(str(stop))
+        folder.close("stopped")
+        raise
+    except KeyboardInterrupt:
+        folder.close("stopped")
+        raise
+    except MemoryError as error:
+        folder.close("failed")
+        raise RunFailed("out of memory: lower data.batch_size or data.workers") from error
+    except BaseException as error:
+        folder.log(f"failed: {type(error).__name__}: {error}")
+        if isinstance(error, SslPlatformError):
+            folder.update(error=str(error))
+        folder.close("failed")
+        raise
+    finally:
+        signals.training = False
+        signals.restore()
+        os.environ.pop(RUN_VARIABLE, None)

@@ -1,0 +1,206 @@
+"""What a run leaves in its folder: provenance at the start, checkpoints and encoders on the way, results at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ssl_platform import encoder as encoder_files
+from ssl_platform.config.schema import RunConfig
+from ssl_platform.data.files import replace_file
+from ssl_platform.data.quarantine import write_quarantine
+from ssl_platform.data.split_file import write as write_splits
+from ssl_platform.input_contract import InputContract
+from ssl_platform.opening import OpenData
+from ssl_platform.train import checkpoint, head, provenance
+from ssl_platform.train.assemble import Model
+from ssl_platform.train.atomic import write_json, write_text
+from ssl_platform.train.autoscale import Machine
+from ssl_platform.train.health import Look, Verdict
+from ssl_platform.train.loop import RunLoop
+from ssl_platform.train.optim import OptimPlan
+from ssl_platform.train.run import RunFolder
+
+
+class Products:
+    """Writes a run's files.
+
+    Args:
+        config: resolved.
+        folder: of the run.
+        data: opened.
+        model: trained.
+        machine: what it runs on.
+        train_rows: catalog rows trained on.
+        dry: write nothing.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: RunFolder,
+        data: OpenData,
+        model: Model,
+        machine: Machine,
+        train_rows: np.ndarray,
+        *,
+        dry: bool = False,
+    ) -> None:
+        self.config, self.folder, self.data, self.model, self.machine = config, folder, data, model, machine
+        self.writes = folder.writer and not dry
+        catalog = data.catalog
+        fingerprints = [catalog.row(int(i)).fingerprint for i in train_rows]
+        salt = hashlib.blake2b(f"{catalog.id} {config.seed}".encode(), digest_size=8).hexdigest()
+        self.training = encoder_files.training_record([f for f in fingerprints if f], salt)
+        self.contract = contract_of(data, model)
+        self.untrained: Look | None = None
+
+    def write_start(self, config_text: str, plan: OptimPlan, windows: int, steps: int, reasons: Sequence[str]) -> None:
+        """Everything that is known before the first step."""
+        if not self.writes:
+            return
+        config, folder, data, objective = self.config, self.folder, self.data, self.model.objective
+        folder.write_start(config_text)
+        device = torch.cuda.get_device_name() if self.machine.gpu else "cpu"
+        environment = provenance.environment(device, config.trainer.precision, self.machine.world)
+        write_json(folder.file("environment.json"), environment)
+        data.catalog.write(folder.file("catalog.parquet"))
+        write_quarantine(data.quarantined, folder.file("quarantine.csv"))
+        if data.splits.id:
+            write_splits(folder.file("splits.csv"), data.facts, data.splits.codes)
+        if data.facts.unmatched_labels or data.facts.unmatched_items:
+            data.facts.write_unmatched(folder.file("labels_unmatched.csv"))
+        write_text(folder.file("CITATION.bib"), provenance.citation(objective.name, objective.paper))
+        batch = int(config.data.batch_size)
+        facts = {
+            "domain": config.domain,
+            "objective": objective.name,
+            "backbone": config.backbone["name"],
+            "items": len(self.training["items"]),
+            "windows": windows,
+            "window": "x".join(map(str, self.model.window)),
+            "batch": batch,
+            "steps": steps,
+            "passes": steps * batch / max(1, windows),
+            "optimiser": {"adamw": "AdamW", "lars": "LARS", "sgd": "SGD"}[plan.name],
+            "lr": plan.lr,
+            "weight_decay": plan.weight_decay,
+            "precision": config.trainer.precision,
+            "devices": self.machine.world,
+            "parameters": head.parameters(self.model.backbone),
+            "seed": config.seed,
+            "paper": objective.paper,
+        }
+        write_text(folder.file("methods.txt"), provenance.methods(facts, reasons))
+        folder.update(
+            quarantined=len(data.quarantined),
+            data_id=data.catalog.id,
+            split_id=data.splits.id or None,
+            paths={"run": str(folder.path), "metrics": str(folder.file("metrics.csv"))},
+        )
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write a checkpoint, and the encoder beside it and at the top of the folder."""
+        if not self.writes:
+            return
+        export = self.model.objective.export(self.model.backbone)
+        record = encoder_files.EncoderRecord(
+            backbone=_spec(self.model),
+            contract=self.contract,
+            domain=str(self.config.domain),
+            objective=self.model.objective.name,
+            step=step,
+            weights="student" if export.encoder is self.model.backbone else "teacher",
+            plugins=provenance.plugin_versions(),
+            terms={"initial_weights": self.config.init},
+            training=self.training,
+        )
+        written = checkpoint.write(
+            self.folder.checkpoints,
+            step,
+            state,
+            keep=self.config.trainer.keep,
+            extra=lambda folder: _write_encoder(folder, export, record),
+        )
+        for name in (encoder_files.WEIGHTS, encoder_files.RECORD):
+            with replace_file(self.folder.file(name)) as temporary:
+                shutil.copyfile(written / name, temporary)
+        health = state["health"]
+        self.folder.update(
+            steps=step,
+            loss={"first": health["first"], "last": health["last"]},
+            paths={
+                "encoder": str(self.folder.file(encoder_files.WEIGHTS)),
+                "checkpoints": str(self.folder.checkpoints),
+            },
+        )
+
+    def looked(self, look: Look, verdict: Verdict) -> None:
+        """Keep what the monitor saw."""
+        if not self.writes:
+            return
+        numbers = {k: v for k, v in asdict(look).items() if v is not None and k not in ("loss", "loss_before")}
+        self.folder.replace(health={"verdict": verdict.verdict, "cause": verdict.cause, **numbers})
+        if look.knn is not None:
+            self.folder.update(metrics={self.knn_name: {"value": look.knn, "ci95": None, "ci_over": None}})
+
+    @property
+    def knn_name(self) -> str:
+        """Name of the monitor's kNN score."""
+        layout = self.data.facts.layout
+        return "knn/correlation" if layout is not None and layout.kind == "regression" else "knn/balanced_accuracy"
+
+    def finish(self, loop: RunLoop) -> None:
+        """The last lines and numbers."""
+        if not self.writes:
+            return
+        pace = loop.clock.pace()
+        untrained = loop.untrained
+        if untrained is not None:
+            baseline = {k: v for k, v in asdict(untrained).items() if v is not None and k not in ("step", "seconds")}
+            self.folder.update(baselines={"untrained": baseline})
+            if untrained.knn is not None:
+                self.folder.update(baselines={self.knn_name: {"random": untrained.knn}})
+        self.folder.update(
+            samples_per_second=pace.samples_per_second,
+            loss={"first": loop.recorder.first, "last": loop.recorder.last},
+            seconds=loop.seconds,
+        )
+        self.folder.say(str(loop.verdict))
+        found = self.folder.result["metrics"].get(self.knn_name)
+        if found is not None and untrained is not None and untrained.knn is not None:
+            words = self.knn_name.split("/")[1].replace("_", " ")
+            self.folder.say(f"kNN {words} {found['value']:.3f}, random initialisation {untrained.knn:.3f}")
+        self.folder.say(f"encoder {self.folder.file(encoder_files.WEIGHTS)}")
+
+
+def _write_encoder(folder: Path, export: Any, record: encoder_files.EncoderRecord) -> None:
+    encoder_files.write(folder, export.encoder, record, export.parts)
+
+
+def _spec(model: Model) -> Any:
+    assert model.backbone.spec is not None
+    return model.backbone.spec
+
+
+def contract_of(data: OpenData, model: Model) -> InputContract:
+    """What the encoder's input must be, from the data it is trained on."""
+    layout, spec = data.domain.layout, _spec(model)
+    units = {channel.name: channel.unit for channel in layout.channels}
+    spacings = {tuple(round(s, 3) for s in row.spacing) for row in data.rows}
+    return InputContract(
+        axes=layout.axes,
+        channels=tuple(spec.channels),
+        units=tuple(units.get(name, "") for name in spec.channels),
+        spacing=next(iter(spacings)) if len(spacings) == 1 else (),
+        spacing_unit=layout.unit,
+        size=tuple(spec.size),
+        options=data.domain.options.model_dump(mode="json"),
+    )
