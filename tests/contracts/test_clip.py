@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ssl_platform.losses.crossmodal import clip
+from ssl_platform.losses.crossmodal import clip_loss
 from ssl_platform.nn.backbones import build
 from ssl_platform.objectives.base import Objective
 from ssl_platform.plan import ModelSpec, Plan, ViewSpec
@@ -40,7 +40,7 @@ class CLIP(Objective):
     def forward(self, backbone, views):
         u = F.normalize(self.image_projection(backbone(views["global"][0]).pooled), dim=-1)
         v = F.normalize(self.text_projection(self.text(views["text"][0])), dim=-1)
-        return Loss(clip(u, v, self.log_scale), watch={"embedding": u})
+        return Loss(clip_loss(u, v, self.log_scale.exp()), watch={"embedding": u})
 
     def after_step(self, step, backbone, watch, views):
         with torch.no_grad():

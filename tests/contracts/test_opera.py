@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ssl_platform.losses.classification import cross_entropy
 from ssl_platform.losses.contrastive import nt_xent
+from ssl_platform.losses.supervised import masked_cross_entropy
 from ssl_platform.nn.backbones import build
 from ssl_platform.nn.heads import mlp
 from ssl_platform.objectives.base import Objective
@@ -25,7 +25,7 @@ class OPERA(Objective):
     def forward(self, backbone, views):
         q = [self.projector(backbone(v).pooled) for v in views]
         own = nt_xent(*q, 0.2)
-        supervised = sum(cross_entropy(self.classifier(part), views[0].label) for part in q) / 2
+        supervised = sum(masked_cross_entropy(self.classifier(part), views[0].label) for part in q) / 2
         return Loss(own + supervised, {"own": own, "supervised": supervised}, {"embedding": F.normalize(q[0], dim=-1)})
 
 

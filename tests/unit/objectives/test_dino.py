@@ -50,10 +50,10 @@ def test_last_layer_stands_still_while_frozen() -> None:
     method, backbone = small("dino", freeze_last_layer="3"), small_backbone()
     layout, moved = toy_layout(2), []
     method.build(backbone, {})
-    start = [p.clone() for p in method.head.last_layer.parameters()]
+    start = [p.clone() for p in method.head.last.parameters()]
 
     def batches(number):
-        moved.append(any(not torch.equal(a, b) for a, b in zip(start, method.head.last_layer.parameters(), strict=True)))
+        moved.append(any(not torch.equal(a, b) for a, b in zip(start, method.head.last.parameters(), strict=True)))
         return toy_batch(8)
 
     fit(method, backbone, layout, batches, 6, window=(16, 16), build=False)

@@ -79,8 +79,9 @@ def test_changing_invalid_cells_changes_no_loss(name: str) -> None:
     assert losses[0] == losses[1] == losses[2]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "dino"])
 def test_a_few_steps_lower_the_loss(name: str) -> None:
+    """DINO's target moves with its centre, which starts at zero, so its loss first rises: see test_dino."""
     torch.manual_seed(0)
     method, backbone = small(name), small_backbone()
     done = fit(

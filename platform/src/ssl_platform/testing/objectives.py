@@ -36,10 +36,10 @@ def small(name: str, **settings: Any) -> Objective:
 
 
 def small_backbone(rank_: int = 2, channels: int = 1, **settings: Any) -> Backbone:
-    """A two-block ViT over 16 cells a side with patches of 4."""
+    """A two-block ViT over 16 cells a side with patches of 4 (of 2 on a line, for enough tokens)."""
     layout = toy_layout(rank_, channels)
     names = tuple(c.name for c in layout.channels)
-    size, patch = (16,) * rank_, (4,) * rank_
+    size, patch = (16,) * rank_, (4 if rank_ > 1 else 2,) * rank_
     return build("vit-pico", layout, names, size, patch, **{"depth": 2, **settings})
 
 
@@ -86,7 +86,7 @@ def _fill_state(method: Objective) -> None:
     """Give queues and centres the same non-trivial content on every process."""
     generator = torch.Generator().manual_seed(3)
     for name, buffer in method.named_buffers():
-        if name.rsplit(".", 1)[-1] in ("values", "centre") and "teacher" not in name:
+        if name.rsplit(".", 1)[-1] in ("rows", "centre") and "teacher" not in name:
             values = torch.randn(buffer.shape, generator=generator, dtype=torch.float64)
             buffer.copy_(torch.nn.functional.normalize(values, dim=-1) if buffer.ndim > 1 else 0.1 * values)
 

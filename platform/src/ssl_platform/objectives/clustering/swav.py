@@ -77,8 +77,8 @@ class SwAV(Objective):
         with torch.no_grad():
             if not c.balanced:
                 return (self.prototypes(embedding) / c.epsilon).softmax(dim=-1)
-            rows = torch.cat([embedding, self.queue(crop).share()]) if self.queue_used else embedding
-            return sinkhorn(self.prototypes(rows), c.epsilon, c.sinkhorn_iterations)[: len(embedding)]
+            queued = self.prototypes(self.queue(crop).content()) if self.queue_used else None
+            return sinkhorn(self.prototypes(embedding), c.epsilon, c.sinkhorn_iterations, replicated=queued)
 
     def forward(self, backbone: Backbone, views: Views) -> Loss:
         """Mean over global crops of the cross-entropy with every other crop's prediction."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ssl_platform.distributed import all_mean
 from ssl_platform.losses.distillation import centred_softmax, dino_cross_entropy
 from ssl_platform.nn.backbone import Backbone
-from ssl_platform.nn.heads import DinoHead
+from ssl_platform.nn.heads import DINOHead
 from ssl_platform.objectives.base import Export, Objective, ObjectiveConfig, objective
 from ssl_platform.objectives.embedding import mean_of, pooled
 from ssl_platform.objectives.teacher import Teacher
@@ -56,7 +56,7 @@ class DINO(Objective):
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make the head, the teacher and the centre."""
         c = self.config
-        self.head = DinoHead(backbone.embed_dim, c.prototypes, c.hidden, c.bottleneck)
+        self.head = DINOHead(backbone.embed_dim, c.hidden, c.bottleneck, c.prototypes)
         self.teacher = Teacher(backbone, {"head": self.head})
         self.register_buffer("centre", torch.zeros(c.prototypes))
         self.register_buffer("temperature", torch.tensor(c.teacher_temperature[0]))
@@ -89,7 +89,7 @@ class DINO(Objective):
     def after_backward(self, step: Step) -> None:
         """Cancel the last layer's gradient at the start."""
         if step.step < resolve_duration(self.config.freeze_last_layer, step.total, step.epoch_steps):
-            for parameter in self.head.last_layer.parameters():
+            for parameter in self.head.last.parameters():
                 parameter.grad = None
 
     def after_step(self, step: Step, backbone: Backbone, watch: list[dict[str, Tensor]], views: list[Views]) -> None:
