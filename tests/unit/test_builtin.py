@@ -28,6 +28,16 @@ def test_vit_offers_and_settings_are_the_class_ones() -> None:
             assert parameters[setting.name].default == setting.default, setting.name
 
 
+def test_offers_of_the_others_are_the_class_ones() -> None:
+    from ssl_platform.nn.adapters.maps import MapBackbone
+    from ssl_platform.nn.convnet import ConvNet, convnet
+
+    assert set(builtin.CONVNET.offers) == ConvNet.offers
+    assert set(builtin.MAPS) == MapBackbone.offers
+    for setting in builtin.CONVNET.settings[1:]:
+        assert inspect.signature(convnet).parameters[setting.name].default == setting.default
+
+
 @pytest.mark.parametrize("backbone", [b.name for b in registry().backbones()])
 def test_settings_are_in_the_grammar_and_defaults_valid(backbone: str) -> None:
     settings = registry().backbone(backbone).settings

@@ -340,9 +340,9 @@ def scan(
         overrides, settings: as in `pretrain`.
     """
     given = locals()
-    from ssl_platform.data.scan import scan as look
+    from ssl_platform.survey import survey
 
-    return look(_config("scan", given), out=None if out is None else Path(out))
+    return survey(_config("scan", given), out=None if out is None else Path(out))
 
 
 def load_encoder(path: str | Path) -> Any:

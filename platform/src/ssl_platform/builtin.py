@@ -33,6 +33,50 @@ VIT_SETTINGS = (
     Setting("pitch", "float | None", None, "physical length of a position step; null: relative to the view", {"gt": 0}),
 )
 
+CONVNET = BackboneDeclaration(
+    name="convnet-tiny",
+    factory="ssl_platform.nn.convnet:convnet",
+    summary="Small residual net of any rank; masked places stay zero (SparK)",
+    offers=("tokens", "drop", "pyramid", "sparse"),
+    settings=(
+        PATCH,
+        Setting("width", "int", 32, "channels of the finest map", {"ge": 1}),
+        Setting("blocks", "int", 1, "residual blocks a map", {"ge": 1}),
+    ),
+)
+MAPS = ("tokens", "pyramid")
+EVERY = Setting("every", "int", 1, "use each n-th slice only", {"ge": 1})
+ADAPTERS = (
+    BackboneDeclaration(
+        name="timm:*",
+        factory="ssl_platform.nn.adapters.timm:timm_backbone",
+        summary="Any timm model with feature maps, random weights: timm:resnet50",
+        offers=MAPS,
+        ranks=(2,),
+        settings=(PATCH,),
+        open_settings=True,
+        requires={"timm": "pip install 'ssl-platform[timm]'"},
+    ),
+    BackboneDeclaration(
+        name="slices:*",
+        factory="ssl_platform.nn.backbones:slices",
+        summary="A backbone of one rank less over slices along the first axis: slices:timm:resnet18",
+        offers=MAPS,
+        ranks=(2, 3),
+        settings=(PATCH, EVERY),
+        open_settings=True,
+    ),
+    BackboneDeclaration(
+        name="frames:*",
+        factory="ssl_platform.nn.backbones:frames",
+        summary="A backbone of one rank less over frames along the axis T: frames:vit-tiny",
+        offers=MAPS,
+        ranks=(2, 3),
+        settings=(PATCH, EVERY),
+        open_settings=True,
+    ),
+)
+
 
 @hookimpl
 def ssl_platform_objectives() -> list[ObjectiveDeclaration]:
@@ -42,8 +86,8 @@ def ssl_platform_objectives() -> list[ObjectiveDeclaration]:
 
 @hookimpl
 def ssl_platform_backbones() -> list[BackboneDeclaration]:
-    """The generic ViT by size, for grids of any rank and for point sets."""
-    return [
+    """The generic ViT by size, a small convnet, and adapters of other libraries' nets."""
+    vits = [
         BackboneDeclaration(
             name=f"vit-{size}",
             factory="ssl_platform.nn.vit:vit",
@@ -55,3 +99,4 @@ def ssl_platform_backbones() -> list[BackboneDeclaration]:
         )
         for size in VIT_SIZES
     ]
+    return [*vits, CONVNET, *ADAPTERS]

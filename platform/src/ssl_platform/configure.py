@@ -20,6 +20,8 @@ RESUME_MAY_CHANGE = (
     "trainer.nodes",
     "trainer.strategy",
     "trainer.loggers",
+    "trainer.keep",
+    "trainer.requeue",
     "cache.dir",
     "cache.max_gb",
 )

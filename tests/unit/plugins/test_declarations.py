@@ -33,7 +33,10 @@ def test_rank_comes_from_the_axes(axes: str, rank: int, points: bool) -> None:
 
 
 def test_prefix() -> None:
-    assert BackboneDeclaration("timm:*", "a:B").prefix == "timm:"
+    timm = BackboneDeclaration("timm:*", "a:B", preset={"pretrained": False})
+    assert timm.prefix == "timm:"
+    assert timm.arguments("timm:resnet50") == {"pretrained": False, "model": "resnet50"}
+    assert timm.arguments("ssl-platform:timm:resnet50")["model"] == "resnet50"
     assert BackboneDeclaration("vit-tiny", "a:B").prefix is None
 
 

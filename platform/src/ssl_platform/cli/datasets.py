@@ -33,7 +33,7 @@ def command(action: str, asked: str | None, folder: str | None, as_json: bool) -
     elif action == "show":
         show_facts(asdict(registry().dataset(named("datasets", asked))), as_json)
     else:
-        from ssl_platform.data.download import verify_download
+        from ssl_platform.downloads import verify_download
 
         if folder is None:
             raise click.UsageError("say ssl-platform datasets verify NAME DIR")

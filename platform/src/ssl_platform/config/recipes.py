@@ -38,8 +38,9 @@ def recipe_folder() -> Path:
 def recipes() -> list[Recipe]:
     """All shipped recipes, sorted by name."""
     folder = recipe_folder()
-    files = sorted(folder.rglob("*.yaml")) if folder.is_dir() else []
-    return [Recipe(file.relative_to(folder).with_suffix("").as_posix(), file, _summary(file)) for file in files]
+    files = folder.rglob("*.yaml") if folder.is_dir() else ()
+    found = [Recipe(file.relative_to(folder).with_suffix("").as_posix(), file, _summary(file)) for file in files]
+    return sorted(found, key=lambda recipe: recipe.name)
 
 
 def _summary(file: Path) -> str:

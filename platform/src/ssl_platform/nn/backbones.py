@@ -98,7 +98,7 @@ def factory_of(name: str) -> Factory:
         if prefix == "monai":
             return partial(monai_backbone, model=model)
         if prefix in ("slices", "frames"):
-            return partial(slice_backbone, model=model, build=build, time=prefix == "frames")
+            return partial(frames if prefix == "frames" else slices, model=model)
     known = [*NAMED, *(f"{p}:NAME" for p in PREFIXES)]
     raise ConfigError(f"no backbone {name!r}; there are {', '.join(known)}{did_you_mean(name, known)}")
 
@@ -113,3 +113,17 @@ def accepted(factory: Factory) -> set[str] | None:
     elif any(p.kind is p.VAR_KEYWORD for p in inspect.signature(function).parameters.values()):
         return None
     return names - bound
+
+
+def slices(
+    layout: Layout, channels: Sequence[str], size: Sequence[int], patch: Sequence[int], *, model: str, **settings: Any
+) -> Backbone:
+    """`slices:NAME`: a backbone of one rank less over slices along the first axis (see `slice_backbone`)."""
+    return slice_backbone(layout, channels, size, patch, model=model, build=build, **settings)
+
+
+def frames(
+    layout: Layout, channels: Sequence[str], size: Sequence[int], patch: Sequence[int], *, model: str, **settings: Any
+) -> Backbone:
+    """`frames:NAME`: a backbone of one rank less over frames along the axis T (see `slice_backbone`)."""
+    return slice_backbone(layout, channels, size, patch, model=model, build=build, time=True, **settings)

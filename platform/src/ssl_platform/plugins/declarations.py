@@ -151,6 +151,12 @@ class BackboneDeclaration(Declaration):
         """`timm:` for `timm:*`, else None."""
         return self.name[:-1] if self.name.endswith(":*") else None
 
+    def arguments(self, asked: str) -> dict[str, Any]:
+        """Fixed arguments of the factory for a name that was asked for: `{"model": "resnet50"}` of `timm:resnet50`."""
+        if self.prefix is None:
+            return dict(self.preset)
+        return {**self.preset, "model": asked[asked.index(self.prefix) + len(self.prefix) :]}
+
 
 @dataclass(frozen=True)
 class TaskDeclaration(Declaration):

@@ -1,0 +1,122 @@
+"""What a command that reads data would use: `ssl-platform scan`, the check to run first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ssl_platform.config.compose import complete
+from ssl_platform.config.schema import RunConfig
+from ssl_platform.data.manifest import write_manifest
+from ssl_platform.data.paths import candidates, expand
+from ssl_platform.data.quarantine import Quarantined, write_quarantine
+from ssl_platform.data.summary import label_counts, summarise
+from ssl_platform.domain import Domain
+from ssl_platform.errors import DataError
+from ssl_platform.opening import OpenData, open_data
+from ssl_platform.plugins import Registry, registry
+
+SHOWN = 10  # quarantined files that are named on the screen
+
+
+def survey(config: RunConfig, *, out: Path | None = None, echo: Callable[[str], None] = print) -> dict[str, Any]:
+    """Look at data and labels as a run would, and say what would be used, set aside and quarantined.
+
+    Args:
+        config: without a domain, it is told from the files.
+        out: an editable manifest to write; files that cannot be used go to `<out>_quarantine.csv` beside it.
+        echo: where the lines go.
+
+    Returns:
+        counts: items, quarantined, masks set aside, labels, splits.
+
+    Raises:
+        UsageError: nothing there, or labels and splits that cannot be used.
+    """
+    known = registry()
+    if config.domain is None:
+        domain = tell_domain(config.data.paths, known)
+        echo(f"domain: {domain}, told from the files (--domain names another)")
+        config = complete(config, domain, known)
+    listed = None if out is None else out.with_name(f"{out.stem}_quarantine.csv")
+    found = open_data(config, quarantine=listed)
+    for line in found.lines:
+        echo(line)
+    for line in summarise(found.rows, found.facts, found.splits):
+        if line not in found.lines:  # the splits' own notes were among what opening decided
+            echo(line)
+    for line in shapes(found):
+        echo(line)
+    for line in quarantine_lines(found.quarantined, listed):
+        echo(line)
+    if out is not None:
+        if listed is not None and found.quarantined:
+            write_quarantine(found.quarantined, listed)
+        echo(f"manifest: {write_manifest(found.rows, found.facts, out, found.splits.codes)}")
+    return {
+        "domain": config.domain,
+        "items": len(found.catalog),
+        "quarantined": len(found.quarantined),
+        "masks_set_aside": len(found.masks),
+        "labels": label_counts(found.facts),
+        "split_id": found.splits.id,
+        "manifest": None if out is None else str(out),
+    }
+
+
+def tell_domain(paths: Sequence[str], known: Registry) -> str:
+    """The only installed domain that reads files of these.
+
+    Raises:
+        DataError: none does, or several do.
+    """
+    roots = expand(paths)
+    claims: dict[str, int] = {}
+    for declared in known.domains():
+        kind: Any = known.load(declared)
+        domain: Domain = kind()
+        count = sum(1 for _ in candidates(roots, domain))
+        if count:
+            claims[declared.name] = count
+    if not claims:
+        names = ", ".join(domain.name for domain in known.domains()) or "none"
+        raise DataError(f"no installed domain reads anything in {', '.join(paths)} (installed: {names})")
+    if len(claims) > 1:
+        counts = ", ".join(f"{name} ({count} files)" for name, count in sorted(claims.items()))
+        raise DataError(f"several domains read files of these: {counts}; say --domain")
+    return next(iter(claims))
+
+
+def shapes(found: OpenData) -> list[str]:
+    """Sizes, spacings and channels of the items, each as a range or the most common ones."""
+    rows = found.rows
+    axes = found.domain.layout.spatial
+    lines = []
+    if rows and len({len(row.shape) for row in rows}) == 1:
+        bounds = [(min(sizes), max(sizes)) for sizes in zip(*(row.shape for row in rows), strict=True)]
+        names = axes if len(axes) == len(bounds) else ("points",)
+        sizes = ", ".join(
+            f"{n} {low}" if low == high else f"{n} {low} to {high}"
+            for n, (low, high) in zip(names, bounds, strict=True)
+        )
+        lines.append(f"size in cells: {sizes}")
+    channels = Counter(row.channels for row in rows)
+    if channels:
+        kinds = ", ".join(f"{'+'.join(names) or '?'} ({count})" for names, count in channels.most_common(5))
+        lines.append(f"channels: {kinds}")
+    total = sum(row.bytes for row in rows)
+    return [*lines, f"on disk: {total / 1e9:.2f} GB"]
+
+
+def quarantine_lines(quarantined: Sequence[Quarantined], listed: Path | None) -> list[str]:
+    """What cannot be used, by name and cause."""
+    if not quarantined:
+        return ["quarantined: none"]
+    lines = [f"quarantined: {len(quarantined)}"]
+    lines += [f"  {item.path}: {item.reason}" for item in quarantined[:SHOWN]]
+    if len(quarantined) > SHOWN:
+        rest = len(quarantined) - SHOWN
+        lines.append(f"  and {rest} more" + (f", all in {listed}" if listed else ": --out writes the whole list"))
+    return lines

@@ -1,0 +1,47 @@
+"""The documentation is complete and current."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import click
+import pytest
+
+from ssl_platform.cli.main import COMMANDS, app
+from ssl_platform.config.compose import schema_keys
+from ssl_platform.config.schema import RunConfig
+from ssl_platform.plugins import HOOKS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_is_documented(name: str) -> None:
+    row = next((line for line in PAGE.splitlines() if line.startswith(f"| `{name}")), "")
+    assert row, f"{name} is not in docs/command_line.md"
+    command = app.get_command(click.Context(app), name)
+    assert command is not None
+    everywhere = ("--debug", "--disable-plugin", "--json", "--help", "--manifest", "--labels", "--data")
+    for parameter in command.params:
+        for word in parameter.opts:
+            if word.startswith("--"):
+                assert word in (PAGE if word in everywhere else row), f"{name} {word}"
+
+
+def test_every_key_is_documented() -> None:
+    for key in schema_keys(RunConfig):
+        assert f"| `{key}` |" in PAGE, f"{key}: run python docs/key_table.py"
+
+
+def test_the_table_of_keys_is_current() -> None:
+    main = runpy.run_path(str(ROOT / "docs" / "key_table.py"))["main"]
+    assert main(["--check"]) == 0, "run python docs/key_table.py"
+
+
+def test_every_hook_has_a_docstring() -> None:
+    from ssl_platform.plugins import hookspecs
+
+    for hook in HOOKS:
+        assert getattr(hookspecs, hook).__doc__
