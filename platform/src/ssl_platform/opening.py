@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,9 @@ def open_data(
         lines += manifest.notes
         paths = paths or [item.path for item in manifest.items]
     claims = None if manifest is None else manifest.claims
+    if claims is not None and claims.labels and config.command == "pretrain" and config.task is None:
+        # the kNN monitor can use labels and no masks, so both together leave nothing open here
+        claims = replace(claims, columns={name: v for name, v in claims.columns.items() if name != "mask"})
 
     def join(catalog: Catalog) -> Facts:
         rows = list(catalog.rows())
