@@ -48,14 +48,14 @@ def rows_of(path: Path, options: Medical3DOptions) -> Iterator[Row]:
         Unreadable: nothing (or not all) of it can be used.
     """
     for header in reader_of(path).read_headers(path):
-        directed = _directed(header, options)
+        turned = directed(header, options)
         frames: list[int | None] = [None]
         if header.frames > 1 and options.frames == "items":
             frames = list(range(header.frames))
         # The platform hashes the path itself; a series shares its folder, a detached header tells nothing of its data.
         content = _content(header) if header.files != (path,) else ""
         for frame in frames:
-            yield _row(directed, frame, content)
+            yield _row(turned, frame, content)
 
 
 def _row(header: Header, frame: int | None, content: str) -> Row:
@@ -200,13 +200,14 @@ def header_of(row: Row, options: Medical3DOptions, path: Path | None = None) -> 
     for header in reader_of(place).read_headers(place):
         if header.series and row.meta.get(_SERIES) not in (None, header.series):
             continue
-        directed = _directed(header, options)
+        turned = directed(header, options)
         if row.meta.get("spacing") or not header.spaced:
-            directed = directed.respaced(native_spacing(row, options))
-        return directed
+            turned = turned.respaced(native_spacing(row, options))
+        return turned
     raise Unreadable(f"series {row.meta.get(_SERIES)} is no longer there")
 
 
-def _directed(header: Header, options: Medical3DOptions) -> Header:
+def directed(header: Header, options: Medical3DOptions) -> Header:
+    """The header with the axes of plain arrays as `data.array_axes` says; other formats know theirs."""
     is_array = header.format in ("npy", "npz", "zarr")
     return header.directed(options.array_axes) if is_array and options.array_axes != "SAR" else header

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssl_platform.errors import Misfit, Unreadable
 from ssl_platform.types import Row
-from ssl_platform_medical3d.items import header_of
+from ssl_platform_medical3d.items import directed, header_of
 from ssl_platform_medical3d.options import Medical3DOptions
 from ssl_platform_medical3d.orientation import orientation_of
 from ssl_platform_medical3d.prepare import check_same_grid
@@ -36,21 +36,24 @@ def read_mask(row: Row, path: Path, options: Medical3DOptions, resample: bool = 
     headers = list(reader_of(path).read_headers(path))
     if len(headers) != 1 or headers[0].frames != 1:
         raise Unreadable(f"mask {path.name} holds several volumes: one is needed")
-    mask = headers[0]
-    if not mask.spaced:  # a plain array: its voxels can only be those of the item
-        mask = mask.respaced(source.spacing)
-    try:
-        check_same_grid(mask, source, f"mask {path.name}", "its image")
-        same = True
-    except Unreadable as error:
-        if not resample:
-            raise Misfit(f"{error.why}; labels.resample=nearest would resample it") from None
-        same = False
-    labels = _whole(reader_of(path).read_voxels(mask)[0], path)
+    mask = directed(headers[0], options)
     orientation = orientation_of(source.affine)
+    same = True
+    if mask.spaced:
+        try:
+            check_same_grid(mask, source, f"mask {path.name}", "its image")
+        except Unreadable as error:
+            if not resample:
+                raise Misfit(f"{error.why}; labels.resample=nearest would resample it") from None
+            same = False
+    labels = _whole(reader_of(path).read_voxels(mask)[0], path)
     if not same:
         return _by_world(labels, mask, source, row)
-    labels = orientation.apply(labels)
+    # A plain array has no place of its own: its axes are those of `data.array_axes`, its voxels the image's.
+    labels = orientation_of(mask.affine).apply(labels)
+    if labels.shape != orientation.shape(source.shape):
+        shapes = ("x".join(map(str, shape)) for shape in (labels.shape, orientation.shape(source.shape)))
+        raise Misfit("mask {} has shape {} (z, y, x), its image has {}".format(path.name, *shapes))
     steps = [
         1.0 if size == new_size else new / old
         for new, old, size, new_size in zip(row.spacing, source.spacing, labels.shape, row.shape, strict=True)

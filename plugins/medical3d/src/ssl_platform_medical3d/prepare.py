@@ -38,11 +38,10 @@ def prepare(row: Row, options: Medical3DOptions) -> Prepared:
     from ssl_platform.data.prepared import Prepared
 
     header = header_of(row, options)
-    volume = _read(row, header, options)
     orientation = orientation_of(header.affine)
     if row.meta.get("native_shape") != "x".join(map(str, orientation.shape(header.shape))):
         raise Unreadable(f"its shape is no longer {row.meta.get('native_shape')}: scan the data again")
-    volume = orientation.apply(volume)
+    volume = _read(row, header, options)
     valid = intensity.finite(volume)
     facts = intensity.statistics(volume[0], valid, options.percentiles)
     steps = [new / old for new, old in zip(row.spacing, header.spacing, strict=True)]
@@ -89,11 +88,12 @@ def prepare(row: Row, options: Medical3DOptions) -> Prepared:
 
 
 def _read(row: Row, header: Header, options: Medical3DOptions) -> np.ndarray:
-    """Values `[C, i, j, k]` of the row's frame, of all frames, or of the files of its channels."""
+    """Values `[C, D, H, W]` of the row's frame, of all frames, or of the files of its channels."""
     channels = {name: path for name, path in row.parts.items() if name.startswith(_CHANNEL_PART)}
     if not channels:
         frame = row.meta.get("frame")
-        return np.asarray(reader_of(header.path).read_voxels(header, None if frame is None else int(frame)))
+        values = reader_of(header.path).read_voxels(header, None if frame is None else int(frame))
+        return orientation_of(header.affine).apply(values)
     volumes = []
     for channel in row.channels:
         name = f"{_CHANNEL_PART}{channel}"
@@ -103,7 +103,8 @@ def _read(row: Row, header: Header, options: Medical3DOptions) -> np.ndarray:
             continue
         other = header_of(row, options, Path(channels[name]))
         check_same_grid(other, header, Path(channels[name]).name, Path(row.path).name)
-        volumes.append(np.asarray(reader_of(other.path).read_voxels(other, None)[0], dtype=np.float32))
+        values = np.asarray(reader_of(other.path).read_voxels(other, None)[0], dtype=np.float32)
+        volumes.append(orientation_of(other.affine).apply(values))
     return np.stack(volumes)
 
 
@@ -114,21 +115,28 @@ def _present(row: Row) -> tuple[str, ...]:
 
 
 def check_same_grid(header: Header, reference: Header, name: str, reference_name: str) -> None:
-    """Refuse a file whose voxels are not those of the item.
+    """Refuse a file whose voxels are not those of the item; the order they are stored in may differ.
 
     Raises:
         Unreadable: shape or affine differ; says both.
     """
-    if header.shape != reference.shape:
+    (shape, affine), (other_shape, other_affine) = _turned(header), _turned(reference)
+    if shape != other_shape:
         raise Unreadable(f"{name} has shape {_by(header.shape)}, {reference_name} has {_by(reference.shape)}")
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in header.shape])).reshape(3, -1)
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1)
     corners = np.vstack([corners, np.ones(corners.shape[1])])
-    apart = float(np.linalg.norm(((header.affine - reference.affine) @ corners)[:3], axis=0).max())
+    apart = float(np.linalg.norm(((affine - other_affine) @ corners)[:3], axis=0).max())
     if header.spaced and reference.spaced and apart > _SAME_GRID * min(reference.spacing):
         raise Unreadable(
             f"{name} and {reference_name} have unlike affines, up to {apart:.1f} mm apart: "
-            f"origin {_point(header.affine)} and {_point(reference.affine)}, spacing {_mm(header)} and {_mm(reference)}"
+            f"origin {_point(affine)} and {_point(other_affine)}, spacing {_mm(header)} and {_mm(reference)}"
         )
+
+
+def _turned(header: Header) -> tuple[tuple[int, ...], np.ndarray]:
+    """Shape and affine along D, H, W."""
+    orientation = orientation_of(header.affine)
+    return orientation.shape(header.shape), orientation.affine(header.affine, header.shape)
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -1,8 +1,8 @@
 """Change of spacing along the axes of a volume.
 
 Grids share their outer edge: cell `o` of the new grid has its centre at `(o + 0.5) * step - 0.5` in the old one, where
-`step` is new over old spacing. Images are interpolated linearly, with the kernel widened by `step` where cells grow
-(a triangle filter, so thin structures do not alias); masks take the nearest cell.
+`step` is new over old spacing. Images are interpolated linearly and averaged over the new cell where cells grow, so
+thin structures do not alias; masks take the nearest cell.
 """
 
 from __future__ import annotations
@@ -41,24 +41,31 @@ def target_grid(
     return tuple(new_shape), tuple(new_spacing)
 
 
+def _hat_integral(t: np.ndarray) -> np.ndarray:
+    """Integral of the linear interpolation kernel (1 at 0, 0 beyond 1) from minus infinity to `t`."""
+    t = t.clip(-1.0, 1.0)
+    return np.where(t < 0, (t + 1.0) ** 2 / 2.0, 1.0 - (1.0 - t) ** 2 / 2.0)
+
+
 @lru_cache(maxsize=64)
 def _linear_weights(size: int, new_size: int, step: float) -> Any:
-    """Sparse `[new_size, size]` float32 matrix of triangle-filter weights; rows sum to one."""
+    """Sparse `[new_size, size]` float32 matrix; rows sum to one, values beyond the edge are those of the edge.
+
+    Cells that grow get the mean of the interpolated line over a box of `step - 1` cells, which is exact for ramps at
+    any ratio; cells that shrink get the line itself.
+    """
     from scipy.sparse import csr_matrix
 
-    width = max(1.0, step)
-    centre = (np.arange(new_size) + 0.5) * step - 0.5
-    reach = int(np.ceil(width))
-    columns = np.floor(centre).astype(int)[:, None] + np.arange(-reach + 1, reach + 1)
-    weights = np.maximum(0.0, 1.0 - np.abs(columns - centre[:, None]) / width)
-    if step < 1.0:  # between the last centre and the edge the border value is kept
-        columns = columns.clip(0, size - 1)
+    centre = ((np.arange(new_size) + 0.5) * step - 0.5)[:, None]
+    box = max(0.0, step - 1.0)
+    columns = np.floor(centre - box / 2).astype(int) + np.arange(int(np.ceil(box)) + 2)
+    if box > 1e-6:
+        weights = (_hat_integral(centre + box / 2 - columns) - _hat_integral(centre - box / 2 - columns)) / box
     else:
-        weights = np.where((columns >= 0) & (columns < size), weights, 0.0)
-    total = weights.sum(axis=1, keepdims=True)
-    weights = np.where(total > 1e-9, weights / np.where(total > 1e-9, total, 1.0), 0.0)
+        weights = np.maximum(0.0, 1.0 - np.abs(columns - centre))
     rows = np.repeat(np.arange(new_size), columns.shape[1])
-    return csr_matrix((weights.ravel().astype(np.float32), (rows, columns.ravel().clip(0, size - 1))), (new_size, size))
+    place = (rows, columns.clip(0, size - 1).ravel())
+    return csr_matrix((weights.ravel().astype(np.float32), place), (new_size, size))
 
 
 def _along(volume: np.ndarray, axis: int, new_size: int, step: float) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -102,7 +101,7 @@ class BiasField(Operation):
 def _basis(size: int, device: torch.device) -> Tensor:
     """`[1, size, 4]` Legendre polynomials of order 0 to 3 at the cell centres of `[-1, 1]`."""
     t = (torch.arange(size, dtype=torch.float32) + 0.5) / size * 2 - 1
-    polynomials: Sequence[Tensor] = (torch.ones_like(t), t, (3 * t**2 - 1) / 2, (5 * t**3 - 3 * t) / 2)
+    polynomials = [torch.ones_like(t), t, (3 * t**2 - 1) / 2, (5 * t**3 - 3 * t) / 2]
     return torch.stack(polynomials, 1)[None].to(device)
 
 

@@ -39,7 +39,9 @@ def source(folder, kind, affine):
     return write_dicom_series(folder / "series", data, affine)
 
 
-@pytest.mark.parametrize(("kind", "suffix"), [("nifti", ".nii.gz"), ("nrrd", ".nrrd"), ("metaimage", ".mha"), ("dicom", ".nii.gz")])
+@pytest.mark.parametrize(
+    ("kind", "suffix"), [("nifti", ".nii.gz"), ("nrrd", ".nrrd"), ("metaimage", ".mha"), ("dicom", ".nii.gz")]
+)
 @pytest.mark.parametrize("codes", ["LPS", "RAS", "SAR", "PIR"])
 def test_identity_spacing_gives_the_mask_back(tmp_path, kind, suffix, codes):
     affine = oblique(codes)

@@ -62,7 +62,9 @@ def test_all_formats_agree(tmp_path, format_name, codes):
     assert np.array_equal(prepared.data[0], np.maximum(expected, -1024))
     assert prepared.data.dtype == np.int16 and prepared.channels == row.channels == ("ct",)
     assert prepared.data.shape[1:] == row.shape == orientation_of(affine).shape(SHAPE)
-    assert np.allclose(prepared.spacing, [np.linalg.norm(affine[:3, a]) for a in orientation_of(affine).axes], rtol=1e-5)
+    assert np.allclose(
+        prepared.spacing, [np.linalg.norm(affine[:3, a]) for a in orientation_of(affine).axes], rtol=1e-5
+    )
     # DICOM counts slices along their normal, so left-handed storage comes back with slices reversed.
     reversed_slices = format_name == "dicom" and np.linalg.det(affine[:3, :3]) < 0
     if format_name not in ("npz", "zarr") and not reversed_slices:

@@ -30,12 +30,16 @@ def test_a_linear_ramp_stays_where_it_was_in_mm(target):
     assert all(n > 2 * e for n, e in zip(new_shape, edge, strict=True))
     inner = tuple(slice(e, -e) for e in edge)
     assert np.allclose(out[inner], expected[inner], atol=2e-3)
-    assert np.all(np.abs(np.array(new_shape) * new_spacing - np.array(shape) * spacing) <= np.array(new_spacing) / 2 + 1e-9)
+    assert np.all(
+        np.abs(np.array(new_shape) * new_spacing - np.array(shape) * spacing) <= np.array(new_spacing) / 2 + 1e-9
+    )
 
 
 @pytest.mark.parametrize("shape", [(5, 9, 4), (40, 3, 17)])
 def test_constants_stay_constant(shape):
-    out = resample_linear(np.full((2, 10, 11, 12), 7.0), shape, [n / m for n, m in zip((10, 11, 12), shape, strict=True)])
+    out = resample_linear(
+        np.full((2, 10, 11, 12), 7.0), shape, [n / m for n, m in zip((10, 11, 12), shape, strict=True)]
+    )
     assert out.shape == (2, *shape)
     assert np.allclose(out, 7.0)
 
