@@ -93,22 +93,31 @@ def deliver(
         generator=torch.Generator(),
     )
     source: Iterator[Any] = iter(loader)
-    while True:
-        begun = time.perf_counter()
-        try:
-            delivery: Delivery = next(source)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise RunFailed(
-                f"a reader process ended ({str(error).splitlines()[0]}): when memory ran out, lower data.workers or "
-                "data.batch_size; for shared memory (/dev/shm) too small, data.workers=0"
-            ) from error
-        finally:
-            if waiting is not None:
-                waiting.seconds += time.perf_counter() - begun
-        if delivery.error is not None:
-            raise delivery.error
-        yield delivery
+    try:
+        while True:
+            begun = time.perf_counter()
+            try:
+                delivery: Delivery = next(source)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise RunFailed(_ended(error)) from None
+            finally:
+                if waiting is not None:
+                    waiting.seconds += time.perf_counter() - begun
+            if delivery.error is not None:
+                raise delivery.error
+            yield delivery
+    finally:
+        # ends the workers here: an error's traceback would hold them until some later garbage collection, which
+        # closes their queues before telling them to stop, and then waits seconds for each
+        del source
+
+
+def _ended(error: RuntimeError) -> str:
+    return (
+        f"a reader process ended ({str(error).splitlines()[0]}): when memory ran out, lower data.workers or "
+        "data.batch_size; for shared memory (/dev/shm) too small, data.workers=0"
+    )
