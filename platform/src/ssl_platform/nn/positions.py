@@ -92,6 +92,6 @@ class SinCos(nn.Module):
 
 def _per_axis(value: Sequence[float] | float, rank: int, name: str) -> tuple[float, ...]:
     values = (float(value),) * rank if isinstance(value, int | float) else tuple(float(v) for v in value)
-    if len(values) != rank or any(v <= 0 for v in values):
+    if len(values) != rank or not all(v > 0 for v in values):
         raise ConfigError(f"{name} must be {rank} positive numbers, one an axis, got {values}")
     return values

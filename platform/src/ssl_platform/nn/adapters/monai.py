@@ -87,7 +87,7 @@ def monai_backbone(
     try:
         return make(model, layout.rank, channels, settings)
     except ImportError as error:
-        raise ConfigError(f"backbone monai:{model} needs monai: pip install monai ({error})") from error
+        raise ConfigError(f"backbone monai:{model} needs monai and einops: pip install monai einops ({error})") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"monai cannot build {model} with {settings}: {error}") from error
 
@@ -112,6 +112,7 @@ def _resnet(model: str, rank: int, channels: Sequence[str], settings: dict[str, 
 
 def _swin(model: str, rank: int, channels: Sequence[str], settings: dict[str, Any]) -> MapBackbone:
     del model
+    importlib.import_module("einops")  # which MONAI only misses in the first forward pass
     nets = importlib.import_module("monai.networks.nets.swin_unetr")
     feature_size = int(settings.pop("feature_size", 24))
     depths = tuple(settings.pop("depths", (2, 2, 2, 2)))

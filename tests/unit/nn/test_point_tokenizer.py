@@ -1,0 +1,94 @@
+import pytest
+import torch
+
+from ssl_platform.errors import ConfigError
+from ssl_platform.nn.backbones import build
+from ssl_platform.nn.point_groups import farthest_points, group_points
+from ssl_platform.nn.point_tokenizer import PointTokenizer
+from ssl_platform.types import Channel, Layout, View
+
+LAYOUT = Layout("N C", tuple(Channel(n) for n in "xyz"))
+
+
+def cloud(b=2, n=64, seed=0):
+    return torch.randn(b, n, 3, generator=torch.Generator().manual_seed(seed))
+
+
+def test_farthest_points_match_a_loop():
+    xyz = cloud(3)
+    index, gap = farthest_points(xyz, 10)
+    for points, found in zip(xyz, index, strict=True):
+        chosen = [int((points - points.mean(0)).square().sum(-1).argmax())]
+        for _ in range(9):
+            apart = (points[:, None] - points[chosen]).square().sum(-1).amin(1)
+            chosen.append(int(apart.argmax()))
+        assert found.tolist() == chosen
+    assert (gap > 0).all()
+
+
+def test_invalid_points_are_never_centres_nor_members():
+    xyz, valid = cloud(2), torch.ones(2, 64, dtype=torch.bool)
+    valid[0, 10:], valid[1] = False, False
+    groups = group_points(xyz, 16, 8, valid)
+    assert groups.valid.sum(1).tolist() == [10, 0], "ten real points make ten centres"
+    members = groups.member[0][groups.member_valid[0]]
+    assert members.max() < 10
+    moved = torch.where(valid[..., None], xyz, 77.0)
+    tokenizer = PointTokenizer(3, 3, 16, 8, 24)
+    a, b = (tokenizer(View(x, valid=valid)) for x in (xyz, moved))
+    real = a.valid[..., None]
+    assert torch.equal(a.values * real, b.values * real) and torch.equal(a.coords[0, :10], b.coords[0, :10])
+
+
+def test_order_of_the_points_does_not_matter():
+    tokenizer, x = PointTokenizer(3, 3, 16, 8, 24), cloud()
+    shuffled = x[:, torch.randperm(64)]
+    a, b = tokenizer(View(x)), tokenizer(View(shuffled))
+    torch.testing.assert_close(a.values, b.values)
+    torch.testing.assert_close(a.coords, b.coords)
+    torch.testing.assert_close(tokenizer.targets(View(x)), tokenizer.targets(View(shuffled)))
+
+
+def test_content_is_relative_and_coordinates_lie_in_the_unit_cube():
+    tokenizer, x = PointTokenizer(3, 3, 16, 8, 24), cloud()
+    a, b = tokenizer(View(x)), tokenizer(View(3 + x))
+    torch.testing.assert_close(a.values, b.values, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(a.coords, b.coords, atol=1e-4, rtol=1e-4)
+    assert a.coords.min() >= -1e-6 and a.coords.max() <= 1 + 1e-6
+    assert torch.isclose(a.coords.amax((1,)).amax(-1), torch.ones(2), atol=0.2).all()
+    targets = tokenizer.targets(View(x)).view(2, 16, 8, 3)
+    assert (targets[:, :, 0].abs() < 1e-6).all(), "the nearest point of a group is its centre"
+
+
+def test_loss_forgets_the_order_inside_a_group_and_the_way_back_holds_the_points():
+    tokenizer, view = PointTokenizer(3, 3, 16, 8, 24), View(cloud())
+    target = tokenizer.targets(view)
+    shuffled = target.view(2, 16, 8, 3).flip(2).flatten(2)
+    assert tokenizer.loss(shuffled, target).shape == (2, 16) and (tokenizer.loss(shuffled, target) == 0).all()
+    back = tokenizer.reconstruct(target, view)
+    apart = (back[0, :, None] - view.x[0]).square().sum(-1).amin(1)
+    assert back.shape == (2, 128, 3) and apart.max() < 1e-9
+
+
+def test_features_beyond_coordinates_reach_the_tokens():
+    tokenizer = PointTokenizer(3, 5, 8, 8, 24)
+    x = torch.cat([cloud(), torch.randn(2, 64, 2)], dim=-1)
+    y = x.clone()
+    y[..., 3:] += 1
+    assert not torch.allclose(tokenizer(View(x)).values, tokenizer(View(y)).values)
+    assert tokenizer.target_dim == 24, "only coordinates are predicted"
+
+
+def test_vit_on_points_ignores_invalid_ones():
+    torch.manual_seed(0)
+    net = build("vit-pico", LAYOUT, ("x", "y", "z"), (64,), (8,), depth=1).eval()
+    x, valid = cloud(), torch.ones(2, 64, dtype=torch.bool)
+    valid[:, 40:] = False
+    a = net(View(x, valid=valid)).pooled
+    b = net(View(torch.where(valid[..., None], x, torch.nan), valid=valid)).pooled
+    assert torch.equal(a, b)
+
+
+def test_too_few_points():
+    with pytest.raises(ConfigError, match=r"10 points cannot make 16 groups of 8: lower backbone\.groups"):
+        PointTokenizer(3, 3, 16, 8, 24)(View(cloud(n=10)))
