@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +14,8 @@ from ssl_platform.data.window import place_foreground
 from ssl_platform.domain import Domain, DomainOptions
 from ssl_platform.errors import Unreadable
 from ssl_platform.types import Channel, Layout, Row, Window
+
+_HEADERS = threading.Lock()  # numpy parses headers with `ast`, whose state Python 3.11 shares among threads
 
 
 class ToyOptions(DomainOptions):
@@ -46,7 +49,8 @@ class ToyDomain(Domain):
     def scan(self, path: Path) -> Iterable[Row]:
         """One row a file, from its header."""
         try:
-            stored = np.load(path, mmap_mode="r", allow_pickle=False)
+            with _HEADERS:
+                stored = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise Unreadable(f"no .npy file: {error}") from error
         rank = self.layout.rank

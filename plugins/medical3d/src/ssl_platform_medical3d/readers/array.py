@@ -8,6 +8,7 @@ leading axis holds frames.
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,20 @@ from ssl_platform_medical3d.readers.header import Header, check_not_empty, readi
 
 SUFFIXES = (".npy", ".npz", ".zarr")
 _NAMES = ("data", "image", "volume", "arr_0")
+_HEADERS = threading.Lock()  # numpy parses headers with `ast`, whose state Python 3.11 shares among threads
 
 
 def _open(path: Path) -> tuple[Any, Any]:
     """The array (lazy where the format allows) and its stored spacing or None."""
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return np.load(path, mmap_mode="r", allow_pickle=False), None
+        with _HEADERS:
+            return np.load(path, mmap_mode="r", allow_pickle=False), None
     if suffix == ".npz":
-        store = np.load(path, allow_pickle=False)
-        name = _choose(path, [key for key in store.files if key != "spacing"])
-        return store[name], store["spacing"] if "spacing" in store.files else None
+        with _HEADERS:
+            store = np.load(path, allow_pickle=False)
+            name = _choose(path, [key for key in store.files if key != "spacing"])
+            return store[name], store["spacing"] if "spacing" in store.files else None
     import zarr
 
     node = zarr.open(str(path), mode="r")
