@@ -36,7 +36,7 @@ def test_a_backbone_is_built_again_from_its_record(name, settings):
 def test_unknown_names_and_settings_suggest_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'vit-small'"):
         build("vit-smal", LAYOUT, ("ct",), (8, 8, 8), (4, 4, 4))
-    with pytest.raises(ConfigError, match="no setting 'regsters'.*did you mean 'registers'"):
+    with pytest.raises(ConfigError, match=r"no setting 'regsters'.*did you mean 'registers'"):
         build("vit-pico", LAYOUT, ("ct",), (8, 8, 8), (4, 4, 4), regsters=3)
     with pytest.raises(ConfigError, match=r"timm:resnet18 takes images.*slices:timm:resnet18"):
         build("timm:resnet18", LAYOUT, ("ct",), (8, 8, 8), (4, 4, 4))
