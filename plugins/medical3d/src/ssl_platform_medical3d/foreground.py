@@ -65,4 +65,6 @@ def otsu(values: np.ndarray, bins: int = 128) -> float:
     total = (counts * centres).cumsum()
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (total / below - (total[-1] - total) / above) ** 2
-    return float(centres[int(np.nanargmax(np.where(np.isfinite(between), between, -1.0)))])
+    between = np.where(np.isfinite(between), between, -1.0)
+    # Between well separated modes every threshold is as good: take the middle.
+    return float(centres[between >= between.max() * (1.0 - 1e-9)].mean())
