@@ -36,7 +36,10 @@ def _open(path: Path) -> tuple[Any, Any]:
             return store[name], store["spacing"] if "spacing" in store.files else None
     import zarr
 
-    node = zarr.open(str(path), mode="r")
+    try:
+        node = zarr.open(str(path), mode="r")
+    except FileNotFoundError:
+        raise Unreadable("not a readable Zarr store (no array in it)") from None
     if isinstance(node, zarr.Group):
         node = node[_choose(path, sorted(node.array_keys()))]
     return node, node.attrs.get("spacing")

@@ -134,7 +134,9 @@ def _series(files: tuple[Path, ...], changed: tuple[int, ...]) -> tuple[dict[str
                 if file.stat().st_size == 0:
                     raise Unreadable("empty file (0 bytes)")
                 found = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(HEADER))
-                if str(found.get("SOPClassUID", "")).startswith(_NO_PICTURE) or "Rows" not in found:
+                if "SOPClassUID" not in found:
+                    raise Unreadable("not a readable DICOM file (it says nothing of its kind)")
+                if str(found.SOPClassUID).startswith(_NO_PICTURE) or "Rows" not in found:
                     continue
                 series[str(found.get("SeriesInstanceUID", ""))].extend(_slices(file, found))
         except Unreadable as error:

@@ -99,7 +99,7 @@ def read_voxels(header: Header, image_io: str, frame: int | None = None) -> np.n
     """
     import SimpleITK
 
-    with reading(header.format):
+    with reading({"nrrd": "NRRD"}.get(header.format, "MetaImage")):
         image = _open(header.path, image_io).Execute()
         array = SimpleITK.GetArrayFromImage(image)  # [(frames,) k, j, i (, components)]
         if image.GetNumberOfComponentsPerPixel() > 1:

@@ -6,6 +6,7 @@ unknown and taken as nibabel does, noted). Intercept and slope are applied. Fram
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,30 @@ _MM_OF_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
 _UNIT_NAMES = {1: "metres", 3: "micrometres"}
 
 
+def _pixdim(path: Path) -> np.ndarray:
+    """Voxel sizes `[3]` as the file has them, before nibabel repairs zeros without a word.
+
+    Raises:
+        Unreadable: too short for a header, or it does not start like one.
+    """
+    import gzip
+
+    with (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb") as file:
+        head = file.read(540)
+    for order in "<>":
+        size = int(np.frombuffer(head[:4].ljust(4, b"\0"), f"{order}i4")[0])
+        if size == 348 and len(head) >= 348:
+            return np.frombuffer(head, f"{order}f4", 3, 80)
+        if size == 540 and len(head) >= 540:
+            return np.frombuffer(head, f"{order}f8", 3, 112)
+    raise Unreadable("not a readable NIfTI file (it does not start with a NIfTI header)")
+
+
 def _load(path: Path) -> Any:
     import nibabel
 
+    # Its log would otherwise repeat on the terminal what becomes a note or an error here.
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
     image = nibabel.load(path)
     if not isinstance(image, nibabel.Nifti1Pair):
         raise Unreadable(f"not a NIfTI file ({type(image).__name__})")
@@ -37,6 +59,7 @@ def read_headers(path: Path) -> list[Header]:
     """
     with reading("NIfTI"):
         size = check_not_empty(path)
+        pixdim = _pixdim(path)
         image = _load(path)
         header = image.header
         dtype = header.get_data_dtype()
@@ -49,20 +72,20 @@ def read_headers(path: Path) -> list[Header]:
             need = int(image.dataobj.offset) + int(np.prod(image.shape)) * dtype.itemsize
             if size < need:
                 raise Unreadable(f"truncated: {size:,} of {need:,} bytes are there, copy it again")
-        affine, notes = _affine(image)
-        check_affine(affine)
+        affine, notes = _affine(image, pixdim)
     return [Header(path, "nifti", shape, affine, dtype.name, frames, files=(path,), notes=notes, bytes=size)]
 
 
-def _affine(image: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+def _affine(image: Any, pixdim: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     header = image.header
     affine = np.array(image.affine, dtype=np.float64)
     notes: list[str] = []
     sform, qform = int(header["sform_code"]), int(header["qform_code"])
-    if not np.isfinite(header["pixdim"][1:4]).all() or (header["pixdim"][1:4] == 0).any():
+    if not np.isfinite(pixdim).all() or (pixdim == 0).any():
         if sform == 0:
             raise Unreadable("zero or non-finite voxel spacing: repair pixdim in the header")
         notes.append("pixdim is damaged, the sform's spacing was used")
+    check_affine(affine)
     if sform == 0 and qform == 0:
         notes.append(f"neither sform nor qform is set: orientation unknown, taken as {codes_of(affine)}")
     elif sform > 0 and qform > 0:
