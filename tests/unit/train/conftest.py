@@ -54,3 +54,74 @@ def toy_run(install: Callable[..., str], tmp_path: Path) -> Callable[..., dict[s
         )
 
     return run
+
+
+@pytest.fixture
+def fit_module() -> Callable[..., Any]:
+    """`fit_module(objective, steps=4, accumulate=2)` trains on toy batches under the real Trainer; returns the module."""
+
+    def fit(
+        objective: Any,
+        steps: int = 4,
+        accumulate: int = 1,
+        batch: int = 4,
+        chunks: int = 1,
+        plan: Any = None,
+        plugins: Any = None,
+        before: Callable[[Any], None] = lambda module: None,
+        backbone: Any = None,
+        prepared: bool = False,
+    ) -> Any:
+        import torch
+        from lightning.pytorch import Trainer
+
+        from ssl_platform.config.schema import ViewsConfig
+        from ssl_platform.testing.objectives import small_backbone
+        from ssl_platform.testing.toy import toy_batch, toy_layout
+        from ssl_platform.train.module import PretrainModule
+        from ssl_platform.train.optim import OptimPlan
+        from ssl_platform.views.maker import ViewMaker
+
+        torch.manual_seed(0)
+        backbone = backbone or small_backbone()
+        if not prepared:
+            objective.build(backbone, {})
+        views = ViewsConfig(local_size=8)
+        maker = ViewMaker(toy_layout(), objective.plan(objective.config), views, seed=0, window=(16, 16))
+        module = PretrainModule(
+            backbone,
+            objective,
+            maker,
+            plan or OptimPlan(lr=1e-3, warmup=2),
+            total=steps,
+            batch=batch * accumulate,
+            accumulate=accumulate,
+            chunks=chunks,
+        )
+        before(module)
+
+        class Endless:
+            handed = 0
+
+            def __iter__(self) -> Any:
+                while True:
+                    Endless.handed += 1
+                    yield toy_batch(batch, start=(Endless.handed - 1) * batch)
+
+        trainer = Trainer(
+            max_steps=steps,
+            max_epochs=-1,
+            accelerator="cpu",
+            devices=1,
+            accumulate_grad_batches=accumulate,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            plugins=plugins,
+        )
+        trainer.fit(module, train_dataloaders=Endless())
+        module.handed = Endless.handed
+        return module
+
+    return fit

@@ -80,7 +80,7 @@ class ChunkedBackbone(Backbone):
         nn.Module.__init__(self)
         self._wrapped = (backbone,)  # a tuple hides it from nn.Module's registration
         self.chunks = chunks
-        self.embed_dim, self.offers = backbone.embed_dim, backbone.offers
+        self.embed_dim, self.offers, self.spec = backbone.embed_dim, backbone.offers, backbone.spec
         self.__dict__["tokenizer"] = backbone.tokenizer  # not registered either
 
     def __getattr__(self, name: str) -> Any:
