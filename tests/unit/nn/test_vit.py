@@ -3,6 +3,7 @@ import torch
 
 from ssl_platform.draws import Draws
 from ssl_platform.errors import ConfigError
+from ssl_platform.masking.multi_block import multi_block_masks
 from ssl_platform.masking.random import random_masks
 from ssl_platform.nn.backbones import build
 from ssl_platform.nn.sizes import SIZES
@@ -70,10 +71,18 @@ def test_permuting_tokens_with_their_coordinates_permutes_the_output():
     torch.testing.assert_close(net.encode(moved).tokens, net.encode(tokens).tokens[:, p], atol=1e-5, rtol=1e-5)
 
 
-def test_masked_content_is_not_seen():
-    net, v = vit(size=(16, 16)), view(side=16)
-    visible, masked = random_masks(net.tokenize(v), 0.5, v.random)
-    hidden = masked.to((16, 16)).view(3, 1, 16, 16)
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("policy", ["random", "multi-block"])
+def test_masked_content_is_not_seen(rank, policy):
+    side = {1: 64, 2: 24, 3: 12}[rank]
+    net, v = vit(rank, size=(side,) * rank), view(rank, side=side)
+    tokens = net.tokenize(v)
+    if policy == "random":
+        visible, masked = random_masks(tokens, 0.5, v.random)
+    else:
+        visible, masked = multi_block_masks(tokens, v.random)
+    hidden = masked.to((side,) * rank)
+    hidden = (hidden if hidden.ndim == 2 else hidden.any(1)).view(3, 1, *(side,) * rank)
     other = v.replace(x=torch.where(hidden, 100.0, v.x))
     a, b = (net.encode(net.tokenize(x), visible) for x in (v, other))
     assert torch.equal(a.tokens, b.tokens) and torch.equal(a.pooled, b.pooled)
