@@ -53,10 +53,12 @@ def _cloud(
     draws = streams[recipe.photometry].child("intensity")
     x, valid, geometry, box, params = cut(source.x, source.valid, place, crop, recipe.points, draws, source.item)
     rank = crop.base.shape[-1]
-    if recipe.photometric and x.shape[-1] > rank:
-        channels = source.part.channels[rank:]
+    channels = source.part.channels[rank:]
+    if channels:
         kept = None if source.part.channel_valid is None else source.part.channel_valid[:, rank:]
-        features, drawn = photometry.apply(x[..., rank:], valid, kept, channels, box, source.meta, draws)
+        features, drawn = photometry.apply(
+            x[..., rank:], valid, kept, channels, box, source.meta, draws, recipe.photometric
+        )
         x = torch.cat([x[..., :rank], features], -1)
         params = params | drawn
     return Made(x, valid, geometry, box, crop.params | params)

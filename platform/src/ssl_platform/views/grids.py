@@ -104,16 +104,16 @@ def _make_group(
     spacing = cell_size(geometries, size)
     params: dict[str, Tensor] = {}
     sigma = None
-    if members[0].photometric:
+    augment = members[0].photometric
+    if augment:
         sigma = photometry.sigma(spacing, draws)
         if sigma is not None:
             params["blur.sigma"] = sigma
     x, valid = resample(source.x, source.valid, crops, size, photometry.layout.fill, sigma)
-    if members[0].photometric:
-        meta = {name: value.repeat(count) for name, value in source.meta.items()}
-        kept = None if part.channel_valid is None else part.channel_valid.repeat(count, 1)
-        x, drawn = photometry.apply(x, valid, kept, part.channels, spacing, meta, draws)
-        params |= drawn
+    meta = {name: value.repeat(count) for name, value in source.meta.items()}
+    kept = None if part.channel_valid is None else part.channel_valid.repeat(count, 1)
+    x, drawn = photometry.apply(x, valid, kept, part.channels, spacing, meta, draws, augment)
+    params |= drawn
     made = {}
     rows = len(source.x)
     for k, (recipe, geometry, crop) in enumerate(zip(members, geometries, crops, strict=True)):

@@ -79,8 +79,8 @@ class Gamma(Operation):
         exponent = torch.exp(draws.uniform("exponent", 1, low=-limit, high=limit))
         exponent = where_drawn(drawn(draws, self.probability), exponent, 1.0)
         low, extent = context.spread(context.low), context.spread(context.high - context.low)
-        unit = ((x - low) * (1 / extent.clamp(min=1e-12))).clamp_(0, 1)
-        return torch.addcmul(low, unit.pow_(context.spread(exponent)), extent), {"exponent": exponent}
+        unit = (x - low).mul_(1 / extent.clamp(min=1e-12)).clamp_(0, 1)
+        return unit.pow_(context.spread(exponent)).mul_(extent).add_(low), {"exponent": exponent}
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Gain(Operation):
         bounds = [context.channel(name).bounds for name in context.channels] or [None] * channels
         from_zero = flags(tuple(b is not None and b[0] == 0 for b in bounds), x.device)
         shift = torch.where(from_zero, torch.zeros_like(factor), context.mean * (1 - factor))
-        return torch.addcmul(context.spread(shift), x, context.spread(factor)), {"factor": factor}
+        return (x * context.spread(factor)).add_(context.spread(shift)), {"factor": factor}
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ class Noise(Operation):
         std = draws.uniform("std", 1, low=0.0, high=self.limit * context.strength) * context.std
         std = where_drawn(drawn(draws, self.probability), std, 0.0)
         field = normal_field(draws, "field", x[0].numel()).view_as(x)
-        return torch.addcmul(x, field, context.spread(std)), {"std": std}
+        return field.mul_(context.spread(std)).add_(x), {"std": std}
 
 
 GENERIC: tuple[Operation, ...] = (Gamma(), Gain(), Offset(), ChannelDrop(), CutOut(), Noise())

@@ -28,7 +28,7 @@ class Context:
         channel_valid: `[B, C]` bool, or None.
         spacing: `[B, S]` physical size of a cell.
         channels: channel names, length C.
-        strength: multiplier of all strengths (`views.strength`).
+        strength: multiplier of all strengths (`views.strength`); 0 for views without intensity changes.
         meta: `{name: [B]}` facts of the samples.
     """
 
@@ -93,9 +93,12 @@ class Operation:
 
     Attributes:
         name: unique; `views.off=[name]` leaves it out. A domain's operation replaces a generic one of that name.
+        always: whether views without intensity changes (clean ones too) go through it as well, with strength 0: it
+            then does what the encoder's input needs (a display window), without any jitter.
     """
 
     name: ClassVar[str] = ""
+    always: ClassVar[bool] = False
 
     def apply(self, x: Tensor, context: Context, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         """Apply to a batch.

@@ -26,7 +26,7 @@ class Photometry:
         physics: the domain's operations.
         generic: the generic ones the layout allows.
         blur: done while resampling, or None.
-        strength: multiplier of all strengths; nothing is changed at zero.
+        strength: multiplier of all strengths; only operations that are `always` applied run at zero.
     """
 
     layout: Layout
@@ -72,6 +72,7 @@ class Photometry:
         spacing: Tensor,
         meta: dict[str, Tensor],
         draws: Draws,
+        augment: bool = True,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Change values, and say what was drawn.
 
@@ -83,16 +84,17 @@ class Photometry:
             spacing: `[B, S]` physical size of a view cell.
             meta: `{name: [B]}`.
             draws: the views' stream for intensity.
+            augment: False for views without intensity changes.
 
         Returns:
             The new values, and `{operation.parameter: [B, k]}`.
         """
         params: dict[str, Tensor] = {}
-        if self.strength == 0 or x.shape[1] == 0:
-            return x, params
+        strength = self.strength if augment else 0.0
+        stages = [tuple(o for o in stage if strength > 0 or o.always) for stage in (self.physics, self.generic)]
         before = x
-        for stage in (self.physics, self.generic):
-            context = Context(self.layout, x, valid, channel_valid, spacing, channels, self.strength, meta)
+        for stage in stages:
+            context = Context(self.layout, x, valid, channel_valid, spacing, channels, strength, meta)
             for operation in stage:
                 x, drawn = operation.apply(x, context, draws.child(operation.name))
                 params |= {f"{operation.name}.{name}": value for name, value in drawn.items()}

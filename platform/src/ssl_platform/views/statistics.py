@@ -36,8 +36,7 @@ def value_range(x: Tensor, valid: Tensor | None, *, points: bool = False) -> tup
         x = x.transpose(1, 2)
     flat = x.flatten(2)
     if valid is None:
-        low, high = torch.aminmax(flat, dim=2)
-        return low, high
+        return flat.amin(2), flat.amax(2)  # far faster than aminmax on a CPU
     mask = valid.flatten(1)[:, None]
     low = torch.where(mask, flat, torch.full_like(flat, torch.inf)).amin(2)
     high = torch.where(mask, flat, torch.full_like(flat, -torch.inf)).amax(2)
