@@ -11,8 +11,8 @@ from __future__ import annotations
 import itertools
 import math
 import mmap
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -45,31 +45,40 @@ def block_shape(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
     return tuple(min(edge, n) for n in shape)
 
 
-def _spans(size: int, edge: int, low: int = 0, high: int | None = None) -> Iterator[tuple[int, int]]:
-    """`(start, end)` of the blocks along one axis that meet `[low, high)`."""
-    for start in range(low // edge * edge, size if high is None else high, edge):
-        yield start, min(start + edge, size)
+class _Cut(NamedTuple):
+    """What a box takes of the blocks at one place along an axis.
 
-
-def _offset(shape: Sequence[int], box: Sequence[tuple[int, int]]) -> int:
-    """Cells stored before the block `box`: blocks follow in C order, those at the far edges are smaller.
-
-    All blocks of earlier slabs fill the slabs completely, so the count along an axis is its start times the thickness
-    of the slab so far times the full sizes of the axes behind.
+    Attributes:
+        start: first cell of the block.
+        length: cells of the block.
+        source: cells taken, from the block's start.
+        target: where they go, from the box's start.
     """
-    cells, thickness = 0, 1
-    for axis, (start, end) in enumerate(box):
-        cells += thickness * start * math.prod(shape[axis + 1 :])
-        thickness *= end - start
-    return cells
+
+    start: int
+    length: int
+    source: slice
+    target: slice
+
+
+def _cuts(size: int, edge: int, low: int, high: int) -> list[_Cut]:
+    """The blocks along one axis that meet `[low, high)`."""
+    if high <= low:
+        return []
+    cuts = []
+    for start in range(low // edge * edge, high, edge):
+        end = min(start + edge, size)
+        a, b = max(start, low), min(end, high)
+        cuts.append(_Cut(start, end - start, slice(a - start, b - start), slice(a - low, b - low)))
+    return cuts
 
 
 def write_blocks(stream: Writer, data: np.ndarray, block: Sequence[int]) -> None:
     """Write `[C, *shape]` to `stream`, channel by channel, block by block."""
     shape = data.shape[1:]
     for channel in data:
-        for box in itertools.product(*(_spans(n, e) for n, e in zip(shape, block, strict=True))):
-            stream.write(np.ascontiguousarray(channel[tuple(slice(a, b) for a, b in box)]).data)
+        for place in itertools.product(*(_cuts(n, e, 0, n) for n, e in zip(shape, block, strict=True))):
+            stream.write(np.ascontiguousarray(channel[tuple(cut.target for cut in place)]).data)
 
 
 class BlockArray:
@@ -133,33 +142,39 @@ class BlockArray:
             np.copyto(out, self._flat.reshape(self.shape)[(slice(None), *inner)])
             return out
         cells = math.prod(shape)
-        blocks = [list(_spans(n, e, a, b)) for n, e, (a, b) in zip(shape, self.block, box, strict=True)]
-        if not all(blocks):
+        axes = [_cuts(n, e, a, b) for n, e, (a, b) in zip(shape, self.block, box, strict=True)]
+        if not all(axes):
             return out
+        behind = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
         for channel in range(self.shape[0]):
-            self._ask(channel * cells, blocks)
-            for place in itertools.product(*blocks):
-                start = channel * cells + _offset(shape, place)
-                sizes = [b - a for a, b in place]
-                stored = self._flat[start : start + math.prod(sizes)].reshape(sizes)
-                source, target = [], [slice(channel, channel + 1)]
-                for (a, b), (low, high) in zip(place, box, strict=True):
-                    source.append(slice(max(low - a, 0), min(high, b) - a))
-                    target.append(slice(max(a - low, 0), min(high, b) - low))
-                out[tuple(target)] = stored[tuple(source)]
+            first, target = channel * cells, out[channel]
+            self._ask(first, axes, behind)
+            for place in itertools.product(*axes):
+                # all blocks of earlier slabs fill the slabs completely, so the cells stored before a block are, for
+                # each axis, its start times the thickness of the slab so far times the full sizes of the axes behind
+                start, thickness = first, 1
+                for cut, size in zip(place, behind, strict=True):
+                    start += thickness * cut.start * size
+                    thickness *= cut.length
+                stored = self._flat[start : start + thickness].reshape([cut.length for cut in place])
+                target[tuple([cut.target for cut in place])] = stored[tuple([cut.source for cut in place])]
         return out
 
-    def _ask(self, before: int, blocks: Sequence[Sequence[tuple[int, int]]]) -> None:
+    def _ask(self, first: int, axes: Sequence[Sequence[_Cut]], behind: Sequence[int]) -> None:
         """Tell the system which runs of blocks come next, so that it fetches them together and nothing else."""
         if _WILL_NEED is None:
             return
-        last = blocks[-1]
-        for place in itertools.product(*blocks[:-1]):
-            first = _offset(self.shape[1:], (*place, last[0]))
-            cells = math.prod(b - a for a, b in place) * (last[-1][1] - last[0][0])
-            start = self._start + (before + first) * self.dtype.itemsize
+        last = axes[-1]
+        along = last[-1].start + last[-1].length - last[0].start
+        for place in itertools.product(*axes[:-1]):
+            before, thickness = first, 1
+            for cut, size in zip(place, behind[:-1], strict=True):
+                before += thickness * cut.start * size
+                thickness *= cut.length
+            before += thickness * last[0].start
+            start = self._start + before * self.dtype.itemsize
             aligned = start - start % mmap.PAGESIZE
-            self._memory.madvise(_WILL_NEED, aligned, start - aligned + cells * self.dtype.itemsize)
+            self._memory.madvise(_WILL_NEED, aligned, start - aligned + thickness * along * self.dtype.itemsize)
 
 
 class BlockMask:

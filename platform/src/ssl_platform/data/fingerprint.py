@@ -22,7 +22,7 @@ def files_of(path: Path) -> Iterator[Path]:
             yield Path(folder, name)
 
 
-def fingerprint(path: Path) -> str:
+def fingerprint(path: Path | str) -> str:
     """Hash of the content of a file, or of all files of a folder with their names: 32 hexadecimal digits.
 
     Read in pieces, so memory stays bounded. BLAKE2b (RFC 7693) with a 16-byte digest.
@@ -30,7 +30,7 @@ def fingerprint(path: Path) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    digest = hashlib.blake2b(digest_size=16)
+    path, digest = Path(path), hashlib.blake2b(digest_size=16)
     folder = path.is_dir()
     for file in files_of(path):
         if folder:
@@ -41,7 +41,7 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def state(path: Path) -> tuple[int, int]:
+def state(path: Path | str) -> tuple[int, int]:
     """`(bytes, time of last change in ns)`: sums and latest over the files of a folder.
 
     A folder's own time counts too, so a file added, removed or renamed is seen.
@@ -53,7 +53,7 @@ def state(path: Path) -> tuple[int, int]:
     if not stat.S_ISDIR(found.st_mode):
         return found.st_size, found.st_mtime_ns
     size, changed = 0, found.st_mtime_ns
-    for file in files_of(path):
+    for file in files_of(Path(path)):
         inner = file.stat()
         size, changed = size + inner.st_size, max(changed, inner.st_mtime_ns)
     return size, changed

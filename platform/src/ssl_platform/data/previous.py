@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ from ssl_platform.errors import DataError
 def _hash(path: str) -> int:
     digest = hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "little")
+
+
+def _numbers(rows: Iterable[int]) -> pa.Array:
+    # by way of numpy: Arrow looks for pandas each time it is given a list
+    return pa.array(np.fromiter(rows, dtype=np.int64))
 
 
 class Previous:
@@ -51,7 +57,7 @@ class Previous:
         wanted = np.array([_hash(p) for p in paths], dtype=np.uint64)
         first, last = (np.searchsorted(self._hashes, wanted, side=side) for side in ("left", "right"))
         places = [sorted(self._order[a:b].tolist()) for a, b in zip(first, last, strict=True)]
-        flat = self.table.select(["path", "file_bytes", "file_changed_ns"]).take([i for rows in places for i in rows])
+        flat = self.table.select(["path", "file_bytes", "file_changed_ns"]).take(_numbers(itertools.chain(*places)))
         stored = iter(zip(*(column.to_pylist() for column in flat.columns), strict=True))
         found = []
         for path, now, rows in zip(paths, states, places, strict=True):
@@ -60,9 +66,9 @@ class Previous:
             found.append(rows if same else [])
         return found
 
-    def ids(self, rows: Sequence[int]) -> list[str]:
+    def ids(self, rows: Iterable[int]) -> list[str]:
         """Ids of some rows."""
-        ids: list[str] = self.table.column("id").take(rows).to_pylist()
+        ids: list[str] = self.table.column("id").take(_numbers(rows)).to_pylist()
         return ids
 
     def weave(self, pieces: Sequence[dict[str, Any] | int]) -> pa.Table:
@@ -72,7 +78,7 @@ class Previous:
         fresh = pa.Table.from_pylist(new, schema=SCAN_SCHEMA)
         if not kept:
             return fresh
-        old = self.table.take(kept)
+        old = self.table.take(_numbers(kept))
         if not new:
             return old
         number, next_new, next_old = [], 0, len(new)
@@ -83,4 +89,4 @@ class Previous:
             else:
                 number.append(next_old)
                 next_old += 1
-        return pa.concat_tables([fresh, old]).take(number)
+        return pa.concat_tables([fresh, old]).take(_numbers(number))

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ssl_platform.data import channels
 from ssl_platform.data.cache import default_folder
 from ssl_platform.data.catalog import SCAN_SCHEMA, Catalog, record
 from ssl_platform.data.files import replace_file
 from ssl_platform.data.fingerprint import fingerprint, state
 from ssl_platform.data.fit import fit
+from ssl_platform.data.joining import join_rows, manifest_roots, numbered_items
 from ssl_platform.data.masks import set_aside
 from ssl_platform.data.order import key
 from ssl_platform.data.paths import Root, candidates, expand, nothing_found
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from ssl_platform.domain import Domain
 
 _GROUP = 4096
+_SLICE = 256
 _CHANGED = "it changed while it was being read, twice: scan again when nothing writes to it"
 
 
@@ -48,6 +51,7 @@ class Scan:
         settled: those options, each with value and reason.
         quarantined: items that cannot be used.
         masks: files set aside as label masks, each with the reason (`masks.aside_lines` words them).
+        lines: what was joined, for the user.
         reused: items taken over from the last scan because nothing changed.
         read: items read now.
     """
@@ -57,6 +61,7 @@ class Scan:
     settled: dict[str, tuple[Any, str]] = field(default_factory=dict)
     quarantined: list[Quarantined] = field(default_factory=list)
     masks: dict[str, str] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
     reused: int = 0
     read: int = 0
 
@@ -68,6 +73,7 @@ def scan(
     folder: Path | None = None,
     include: str | None = None,
     masks: Sequence[str | Path] = (),
+    items: Sequence[channels.Item] | None = None,
     overrides: Callable[[Catalog], Iterable[tuple[int, Mapping[str, Scalar]]]] | None = None,
     max_bad_fraction: float = 0.05,
     quarantine: Path | None = None,
@@ -82,6 +88,7 @@ def scan(
         folder: cache folder where the catalog is kept for the next scan; None for the default.
         include: glob of files to use although they look like masks (`data.include`).
         masks: files and folders known to be masks (a manifest's `mask` column, `--labels FOLDER`).
+        items: of the manifest that `data` then names: exactly these are read, and those that are not there are listed.
         overrides: given the catalog as scanned, row numbers with the values of columns that overrule the file header
             (`Facts.overrides`).
         max_bad_fraction: stop when more is unreadable (`data.max_bad_fraction`).
@@ -92,18 +99,22 @@ def scan(
     Raises:
         DataError: nothing there, nothing readable, or too much unreadable.
     """
-    roots = expand(data)
+    roots, absent = (expand(data), []) if items is None else manifest_roots(items, str(data[0]))
     found = list(candidates(roots, domain))
     bases = dict.fromkeys(root.base for root in roots)
-    _, aside = set_aside([path for _, path in found], include, roots=bases, masks=masks, suffixes=domain.suffixes)
+    # A manifest says what is an image: names that look like masks stay, unless it names them as masks.
+    shown = include if items is None else "*"
+    _, aside = set_aside([path for _, path in found], shown, roots=bases, masks=masks, suffixes=domain.suffixes)
     if aside:
         found = [pair for pair in found if pair[1] not in aside]
     if not found:
         raise nothing_found(data, roots, domain, len(aside))
     path = _catalog_path(folder or default_folder(), data, domain, include)
-    result = Scan(Catalog(SCAN_SCHEMA.empty_table()), domain, masks=aside)
+    result = Scan(Catalog(SCAN_SCHEMA.empty_table()), domain, quarantined=absent, masks=aside)
+    several, result.lines = numbered_items([p for _, p in found], domain.suffixes) if items is None else (items, [])
     _stream(found, domain, path, result, workers or min(4, os.cpu_count() or 1), progress)
-    scanned = Catalog.open(path)
+    scanned, apart = join_rows(Catalog.open(path), [item for item in several if item.channels])
+    result.quarantined += apart
     fitted = fit(scanned, domain, overrides(scanned) if overrides else ())
     result.catalog, result.domain, result.settled = fitted.catalog, fitted.domain, fitted.settled
     result.quarantined += fitted.quarantined
@@ -147,8 +158,11 @@ def _stream(
         ThreadPoolExecutor(workers) as pool,
     ):
         for group in _grouped(found, _GROUP):
-            states = list(pool.map(_state, (p for _, p in group), chunksize=256))
-            known = previous.rows([p for _, p in group], states)
+            paths = [path for _, path in group]
+            slices = [paths[i : i + _SLICE] for i in range(0, len(paths), _SLICE)]
+            states = list(itertools.chain(*pool.map(_states, slices)))
+            known = previous.rows(paths, states)
+            ids.take(previous.ids(itertools.chain(*known)))
             fresh = [i for i, rows in enumerate(known) if not rows]
             read = pool.map(read_item, (group[i][1] for i in fresh), itertools.repeat(domain))
             outcomes = dict(zip(fresh, read, strict=True))
@@ -158,7 +172,6 @@ def _stream(
                 if known[i]:
                     pieces += known[i]
                     result.reused += 1
-                    ids.take(previous.ids(known[i]))
                     continue
                 outcome = outcomes[i]
                 if isinstance(outcome, str):
@@ -200,12 +213,12 @@ def read_item(path: str, domain: Domain) -> Item | str:
     """
     try:
         for _ in range(2):
-            before = state(Path(path))
+            before = state(path)
             if before[0] == 0:
                 return "it is empty"
             rows, problem = _rows(path, domain)
-            content = fingerprint(Path(path))
-            if state(Path(path)) == before:
+            content = fingerprint(path)
+            if state(path) == before:
                 found = [_complete(row, path, before[0], content, len(rows)) for row in rows]
                 return Item(found, (-1, -1) if problem else before, problem)
         return _CHANGED
@@ -237,11 +250,15 @@ def _complete(row: Row, path: str, size: int, content: str, rows: int) -> Row:
     return row.replace(path=row.path or path, bytes=row.bytes or size, fingerprint=row.fingerprint or content)
 
 
-def _state(path: str) -> tuple[int, int] | None:
-    try:
-        return state(Path(path))
-    except OSError:
-        return None
+def _states(paths: Sequence[str]) -> list[tuple[int, int] | None]:
+    """The state of each file, None where it cannot be looked at."""
+    found: list[tuple[int, int] | None] = []
+    for path in paths:
+        try:
+            found.append(state(path))
+        except OSError:
+            found.append(None)
+    return found
 
 
 class _Ids:
