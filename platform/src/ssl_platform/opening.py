@@ -115,7 +115,7 @@ def open_data(
     if manifest_path is not None:
         manifest = read_manifest(manifest_path, config.labels, roots=paths, declared=domain.columns)
         lines += manifest.notes
-        paths = paths or [item.path for item in manifest.items]
+        paths = [manifest_path]
     claims = None if manifest is None else manifest.claims
     if claims is not None and claims.labels and config.command == "pretrain" and config.task is None:
         # the kNN monitor can use labels and no masks, so both together leave nothing open here
@@ -134,6 +134,7 @@ def open_data(
         folder=domain.cache.folder,
         include=data.include,
         masks=_masks(config, manifest),
+        items=None if manifest is None else manifest.items,
         overrides=(lambda catalog: join(catalog).overrides(domain))
         if claims is not None or config.labels.source
         else None,
@@ -141,7 +142,7 @@ def open_data(
         quarantine=quarantine,
         progress=scanned,
     )
-    lines += aside_lines(found.masks)
+    lines += [*found.lines, *aside_lines(found.masks)]
     cache, domain = domain.cache, found.domain
     domain.cache = cache
     for key, (value, why) in found.settled.items():

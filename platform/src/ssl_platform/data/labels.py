@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -61,7 +61,8 @@ def resolve(
         DataError: a table, a column, a value or a mask cannot be used.
     """
     suffixes = tuple(domain.suffixes) if domain is not None else ()
-    sources = [] if manifest is None else [manifest]
+    # A manifest may be joined to several catalogs in turn: before and after what does not fit is left out.
+    sources = [] if manifest is None else [replace(manifest, row=None, notes=list(manifest.notes))]
     if config.source is not None:
         sources.append(claims_of_source(parse_source(config.source), rows, config, suffixes))
     matcher = Matcher(rows, roots, suffixes)

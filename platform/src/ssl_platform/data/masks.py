@@ -41,7 +41,7 @@ def set_aside(
 
     Args:
         paths: absolute candidates.
-        include: `data.include`: a glob over relative paths or names; matching files are images.
+        include: `data.include`: a glob over relative paths or names; matching files are images, unless in `masks`.
         roots: folders that relative paths start from; the longest that fits; by default the common folder.
         masks: files and folders known to be masks (a manifest's `mask` column, `--labels FOLDER`).
         suffixes: the domain's file endings.
@@ -49,13 +49,13 @@ def set_aside(
     Returns:
         The images in their order, and the masks with the reason of each.
     """
-    starts = sorted((posixpath.abspath(root) for root in roots), key=len, reverse=True)
+    starts = {posixpath.abspath(root) for root in roots}
     if not starts and paths:
-        starts = [posixpath.commonpath([posixpath.dirname(path) for path in paths])]
+        starts = {posixpath.commonpath([posixpath.dirname(path) for path in paths])}
     named = {posixpath.abspath(mask) for mask in masks}
     by_root: dict[str, list[str]] = defaultdict(list)
     for path in paths:
-        by_root[next((start for start in starts if path.startswith(start.rstrip("/") + "/")), "")].append(path)
+        by_root[_root_of(path, starts)].append(path)
     aside: dict[str, str] = {}
     for root, members in by_root.items():
         relative = {path: portable(posixpath.relpath(path, root) if root else _name(path)) for path in members}
@@ -63,10 +63,10 @@ def set_aside(
         beside = _beside_images(relative, suffixes)
         for path, name in relative.items():
             folder = next((above for above in _above(name) if above in folders), None)
-            if include is not None and _fits(name, include):
-                continue
             if named and (path in named or any(str(above) in named for above in PurePosixPath(path).parents)):
                 aside[path] = "named as masks"
+            elif include is not None and _fits(name, include):
+                continue
             elif folder is not None:
                 aside[path] = f"in {posixpath.join(root, folder)}"
             elif path in beside:
@@ -88,6 +88,16 @@ def aside_lines(aside: Mapping[str, str]) -> list[str]:
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2]
+
+
+def _root_of(path: str, roots: set[str]) -> str:
+    """The nearest of the roots above a path, or an empty string."""
+    above = path
+    while above not in ("", "/"):
+        above = posixpath.dirname(above)
+        if above in roots:
+            return above
+    return ""
 
 
 def _fits(name: str, pattern: str) -> bool:
