@@ -19,6 +19,8 @@ from ssl_platform_medical3d.readers import reader_of
 # Within this fraction of the median the items' own spacing is kept: interpolation would only blur them.
 _ALIKE = 0.1
 _LOOKS = 8
+# As `ssl_platform.data.unlike` does: up to a quarter of the usual kind is taken for a mistake.
+_STRAYS = 0.25
 
 
 def settle(rows: Iterable[Row], options: Medical3DOptions) -> dict[str, tuple[Any, str]]:
@@ -26,7 +28,7 @@ def settle(rows: Iterable[Row], options: Medical3DOptions) -> dict[str, tuple[An
 
     Spacing: none is changed where all items lie within 10 % of the median along each axis; else all are resampled to
     the median. Modality: where no file names one, the values of up to eight items decide whether they are HU;
-    where files name several, all are mapped to [0, 1], since one encoder cannot take HU and percentiles for one thing.
+    where files name several kinds, all are mapped to [0, 1], since one encoder cannot take HU and percentiles for one thing.
     Padding: on where some items lack a channel that others have.
 
     Args:
@@ -56,12 +58,19 @@ def settle(rows: Iterable[Row], options: Medical3DOptions) -> dict[str, tuple[An
         found = _looks_like_ct(unknown, options)
         if found:
             settled["modality"] = ("ct", found)
-    elif options.modality == "auto" and len(modalities) > 1 and "ct" in modalities:
+    elif options.modality == "auto" and _mixed(modalities):
         counts = ", ".join(f"{count} {name or 'unknown'}" for name, count in modalities.most_common())
         settled["modality"] = ("intensity", f"the set is mixed ({counts}): all mapped to [0, 1] by percentiles")
     if options.pad_channels == "auto" and lacking:
         settled["pad_channels"] = (True, f"{lacking} items lack a channel that others have")
     return settled
+
+
+def _mixed(modalities: Counter[str]) -> bool:
+    """Whether a set holds CT and others in earnest: a few of one kind are strays, which the scan sets aside by name."""
+    ct = modalities["ct"]
+    few, many = sorted((ct, modalities.total() - ct))
+    return few > _STRAYS * many
 
 
 def _spacing(spacings: np.ndarray) -> tuple[Any, str]:

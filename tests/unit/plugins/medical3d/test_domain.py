@@ -9,6 +9,7 @@ import pytest
 
 from ssl_platform.data.cache import Cache
 from ssl_platform.data.scan import scan
+from ssl_platform.errors import DataError
 from ssl_platform.types import Window
 from ssl_platform_medical3d.domain import Medical3D
 from ssl_platform_medical3d.intensity import unlike_set
@@ -96,6 +97,23 @@ def test_a_bad_series_costs_only_itself(tmp_path):
     found = scan([tmp_path / "in"], Medical3D(), folder=tmp_path / "cache", workers=1, max_bad_fraction=0.5)
     assert len(found.catalog) == 4 and len({row.id for row in found.catalog.rows()}) == 4
     assert len(found.quarantined) == 1 and "a slice missing between" in found.quarantined[0].reason
+
+
+def test_a_manifest_gives_arrays_their_spacing(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(3):
+        np.save(folder / f"{number}.npy", np.random.default_rng(number).random((6, 6, 6)))
+    told = [(0, {"spacing": "2x1x1"}), (2, {"spacing": "2x1x1", "modality": "CT"})]
+    cache = tmp_path / "cache"
+    fitted = scan([folder], Medical3D(), folder=cache, overrides=lambda _: told, max_bad_fraction=0.5)
+    assert [row.spacing for row in fitted.catalog.rows()] == [(2.0, 1.0, 1.0)] * 2
+    assert len(fitted.quarantined) == 1 and "data.spacing=[z,y,x]" in fitted.quarantined[0].reason
+    with pytest.raises(DataError, match=r"3 of 3 items.*data\.spacing"):
+        scan([folder], Medical3D(), folder=cache)
+    # One is said to be CT, the other is not: both come to one scale.
+    assert fitted.settled["modality"][0] == "intensity" and fitted.domain.options.modality == "intensity"
+    assert {row.channels for row in fitted.catalog.rows()} == {("intensity",)}
 
 
 # ---------------------------------------------------------------------------------------------------------- real files

@@ -54,6 +54,7 @@ def test_a_mixed_set_gets_one_scale(tmp_path):
     ]
     value, reason = settle(mixed, AUTO)["modality"]
     assert value == "intensity" and "1 ct, 1 mr" in reason
+    assert "modality" not in settle([mixed[0], *[mixed[1]] * 9], AUTO)  # a stray, for the scan to set aside
 
 
 def test_absent_channels_are_padded(tmp_path):

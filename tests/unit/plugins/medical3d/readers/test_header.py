@@ -53,7 +53,7 @@ def test_spacing_is_overruled_along_the_normalised_axes():
     ("error", "why"),
     [
         (PermissionError("x"), r"permission denied: make it readable \(chmod u\+r\)"),
-        (FileNotFoundError("x"), "no longer there"),
+        (FileNotFoundError("x"), "is no longer there"),
         (EOFError("ended"), r"truncated or damaged compressed data: copy the file again \(ended\)"),
         (zlib.error("bad"), "truncated or damaged"),
         (gzip.BadGzipFile("no"), "not gzip data although its name says so"),
