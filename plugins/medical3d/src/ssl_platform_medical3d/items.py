@@ -10,10 +10,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ssl_platform.errors import Unreadable
+from ssl_platform.errors import DataError, Unreadable
 from ssl_platform.types import Row
 from ssl_platform_medical3d.intensity import is_hounsfield
 from ssl_platform_medical3d.options import Medical3DOptions, parse_spacing
@@ -120,7 +121,11 @@ def group_of(header: Header) -> tuple[str | None, str]:
 
 
 def modality_beside(path: Path) -> str | None:
-    """What BIDS says of a file without a modality of its own: the sidecar's `Modality`, else the name's last word."""
+    """What lies around a file without a modality of its own says of it.
+
+    In this order: `Modality` in the BIDS sidecar, the last word of a BIDS name, the only channel of the
+    `dataset.json` (Decathlon, nnU-Net) beside or above its folder.
+    """
     sidecar = path.with_name(f"{stem(path)}.json")
     if sidecar.is_file():
         try:
@@ -130,7 +135,19 @@ def modality_beside(path: Path) -> str | None:
         if isinstance(word, str) and word:
             return modality_name(word)
     word = modality_name(stem(path).rpartition("_")[2])
-    return word if word in _MODALITY_WORDS and "_" in stem(path) else None
+    return word if word in _MODALITY_WORDS and "_" in stem(path) else _dataset_modality(path.parent)
+
+
+@lru_cache(maxsize=64)
+def _dataset_modality(folder: Path) -> str | None:
+    from ssl_platform.data.dataset_json import find_dataset_json
+
+    try:
+        found = find_dataset_json(folder)
+    except DataError:  # whoever needs its classes says so; here it is one of several hints
+        return None
+    word = modality_name(found.channels[0]) if found and len(found.channels) == 1 else None
+    return word if word in _MODALITY_WORDS else None
 
 
 # ------------------------------------------------------------------------------------------------------- rows to grids

@@ -28,8 +28,8 @@ def settle(rows: Iterable[Row], options: Medical3DOptions) -> dict[str, tuple[An
 
     Spacing: none is changed where all items lie within 10 % of the median along each axis; else all are resampled to
     the median. Modality: where no file names one, the values of up to eight items decide whether they are HU;
-    where files name several kinds, all are mapped to [0, 1], since one encoder cannot take HU and percentiles for one thing.
-    Padding: on where some items lack a channel that others have.
+    where files name CT and other kinds, all are mapped to [0, 1], since one encoder cannot take HU and percentiles for
+    one thing. Padding: on where some items lack a channel that others have.
 
     Args:
         rows: the scanned set, in its own spacing.

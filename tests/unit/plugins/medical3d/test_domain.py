@@ -77,7 +77,7 @@ def test_the_sample_set_is_scanned_with_its_masks_aside(tmp_path):
     assert len(found.catalog) == 8 and len(found.masks) == 8 and not found.quarantined
     rows = [found.catalog.row(at) for at in range(8)]
     settled = domain.settle(rows)
-    assert settled["spacing"][0] == "native" and settled["modality"][0] == "ct"
+    assert settled["spacing"][0] == "native" and all(row.channels == ("ct",) for row in rows)
     domain = Medical3D(Medical3DOptions(**{name: value for name, (value, _) in settled.items()}))
     masks = {Path(row["path"]).name: tmp_path / "set" / row["mask"] for row in csv.DictReader(manifest.open())}
     for row in map(domain.fit, rows):

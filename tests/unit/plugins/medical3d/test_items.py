@@ -54,6 +54,15 @@ def test_modality_beside_a_file(tmp_path):
     assert modality_beside(tmp_path / "scan.nii.gz") is None
 
 
+def test_modality_of_a_dataset(tmp_path):
+    (tmp_path / "imagesTr").mkdir()
+    (tmp_path / "dataset.json").write_text(json.dumps({"modality": {"0": "CT"}, "labels": {"0": "background"}}))
+    assert modality_beside(tmp_path / "imagesTr" / "liver_0.nii.gz") == "ct"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "dataset.json").write_text(json.dumps({"channel_names": {"0": "T1", "1": "ADC"}}))
+    assert modality_beside(tmp_path / "other" / "x.nii.gz") is None
+
+
 def test_modality_decides_channel_and_storage(tmp_path):
     path = nifti.write(tmp_path / "x.nii.gz", VOLUME, np.eye(4))
     row = next(iter(rows_of(path, Medical3DOptions())))
