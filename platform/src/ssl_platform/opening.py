@@ -16,6 +16,7 @@ from ssl_platform.data.cache import Cache
 from ssl_platform.data.catalog import Catalog
 from ssl_platform.data.facts import Facts
 from ssl_platform.data.manifest import Manifest, read_manifest
+from ssl_platform.data.mask_check import check_masks
 from ssl_platform.data.masks import aside_lines
 from ssl_platform.data.quarantine import Quarantined
 from ssl_platform.data.scan import scan
@@ -135,9 +136,7 @@ def open_data(
         include=data.include,
         masks=_masks(config, manifest),
         items=None if manifest is None else manifest.items,
-        overrides=(lambda catalog: join(catalog).overrides(domain))
-        if claims is not None or config.labels.source
-        else None,
+        overrides=overrides if claims is not None or config.labels.source else None,
         max_bad_fraction=data.max_bad_fraction,
         quarantine=quarantine,
         progress=scanned,
@@ -154,16 +153,40 @@ def open_data(
     if any(facts.group):
         catalog = _grouped(catalog, facts)
     lines += facts.notes
+    if facts.layout is not None and facts.layout.kind == "segmentation" and config.command != "pretrain":
+        facts = _checked(config, catalog, facts, domain, cache, found.quarantined, lines)
     parts = splits.resolve(list(catalog.rows()), facts, config.labels, seed=0)
     lines += parts.notes
     return OpenData(domain, catalog, facts, parts, found.quarantined, list(found.masks), sample, lines)
+
+
+def _checked(
+    config: RunConfig,
+    catalog: Catalog,
+    facts: Facts,
+    domain: Domain,
+    cache: Cache,
+    quarantined: list[Quarantined],
+    lines: list[str],
+) -> Facts:
+    """Facts without the masks that do not fit their images, and with the classes that occur in the others."""
+    resample = config.labels.resample is not None
+
+    def read(row: Row, path: Path) -> np.ndarray:
+        return np.asarray(cache.open_mask(row, path, domain, resample).data)
+
+    told = len(facts.notes)
+    checked = check_masks(list(catalog.rows()), facts, read, config.labels.ignore)
+    quarantined += [Quarantined(path, why) for path, why in checked.quarantined.items()]
+    lines += checked.facts.notes[told:]
+    return checked.facts
 
 
 def _masks(config: RunConfig, manifest: Manifest | None) -> list[str]:
     """Files and folders known to be masks."""
     masks = list(manifest.masks) if manifest is not None else []
     source = config.labels.source
-    return [*masks, source] if source and Path(source).is_dir() else masks
+    return [*masks, source] if source and Path(source).exists() else masks
 
 
 def _sample_set(domain: Domain, folder: Path) -> Path:

@@ -93,21 +93,27 @@ class Cache:
                 self._keys.popitem(last=False)
         return self._entry(key, row, lambda: domain.prepare(row), domain)
 
-    def open_mask(self, row: Row, path: Path, domain: Domain) -> Prepared:
+    def open_mask(self, row: Row, path: Path, domain: Domain, resample: bool = False) -> Prepared:
         """A label mask of the item in the item's grid, as data `[1, *shape]`, made by `domain.read_mask`.
 
+        Args:
+            row: the item.
+            path: the mask's file.
+            domain: reads it.
+            resample: whether a mask on another grid is brought to the item's (`labels.resample=nearest`).
+
         Raises:
-            Unreadable: the mask does not fit the item.
+            Unreadable: the mask cannot be read; Misfit: it lies on another grid.
             CacheError: it cannot be written.
         """
         if self._process != os.getpid():
             self._forget()
-        known = (row.id, f"{path}")
+        known = (row.id, f"{path}\0{resample}")
         key = self._keys.get(known)
         if key is None:
-            key = self._keys[known] = self._hash(self.key(row, domain), fingerprint(path), "mask")
+            key = self._keys[known] = self._hash(self.key(row, domain), fingerprint(path), f"mask {resample}")
         return self._entry(
-            key, row, lambda: Prepared(domain.read_mask(row, path)[None], row.spacing, ("mask",)), domain
+            key, row, lambda: Prepared(domain.read_mask(row, path, resample)[None], row.spacing, ("mask",)), domain
         )
 
     def _entry(self, key: str, row: Row, build: Callable[[], Prepared], domain: Domain) -> Prepared:
