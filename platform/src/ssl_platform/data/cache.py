@@ -52,13 +52,13 @@ class Cache:
         folder: where entries are kept (`cache.dir`); None for the default.
         max_gb: largest size on disk in GB (`cache.max_gb`). Items the run does not use give way, least recently used
             first; when the run's own do not fit, writing fails.
-        open_items: entries kept mapped at once.
+        open_items: entries kept mapped at once; None for an eighth of the files a process may open, at most 1024.
     """
 
-    def __init__(self, folder: Path | str | None = None, max_gb: float = 50.0, open_items: int = 128) -> None:
+    def __init__(self, folder: Path | str | None = None, max_gb: float = 50.0, open_items: int | None = None) -> None:
         self.folder = Path(folder).expanduser() if folder else default_folder()
         self.max_gb = max_gb
-        self.open_items = open_items
+        self.open_items = open_items or _open_limit()
         self.started = time.time()
         self._forget()
 
@@ -225,6 +225,15 @@ def _transform(domain: Domain) -> list[Any]:
     kind, layout = type(domain), domain.layout
     options = json.dumps(dict(domain.prepare_key()), sort_keys=True, default=str)
     return [FORMAT, kind.__module__, kind.__qualname__, options, layout.axes, layout.unit, layout.fill]
+
+
+def _open_limit() -> int:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 64
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 1024 if allowed == resource.RLIM_INFINITY else min(max(allowed // 8, 16), 1024)
 
 
 def _existing(folder: Path) -> Path:

@@ -72,13 +72,20 @@ class Reader:
 
     def sample(self, position: int, row: int, slot: int) -> Sample:
         """The reads of one item at one position of the run."""
-        item = self.catalog.row(row)
-        index = row * self.windows_per_item + slot
-        identity = np.array([index if self.stable else position], dtype=np.int64)
+        (keyed,) = self._numbers(np.array([position]), np.array([row]), np.array([slot]))
+        return self._sample(position, row, slot, *keyed)
+
+    def _numbers(self, positions: np.ndarray, rows: np.ndarray, slots: np.ndarray) -> list[tuple[np.ndarray, int]]:
+        """What decides each sample: `[reads, S + 2]` numbers in `[0, 1)`, and the key of draws made while reading."""
+        identity = rows * self.windows_per_item + slots if self.stable else positions
         count, rank = self.reads.count, self.domain.layout.rank
-        numbers = uniforms(self._place_key, identity, count * (rank + 2)).reshape(count, rank + 2)
+        numbers = uniforms(self._place_key, identity, count * (rank + 2)).reshape(-1, count, rank + 2)
+        return list(zip(numbers, hashed(self._read_key, identity).tolist(), strict=True))
+
+    def _sample(self, position: int, row: int, slot: int, numbers: np.ndarray, first: int) -> Sample:
+        item = self.catalog.row(row)
         windows = self.domain.related(item, self.reads, self.size, numbers)
-        first = int(hashed(self._read_key, identity)[0])
+        index = row * self.windows_per_item + slot
         return self.read(position, row, index, [(r, replace(w, key=first ^ i)) for i, (r, w) in enumerate(windows)])
 
     def read(self, position: int, row: int, index: int, windows: Sequence[tuple[Row, Window]]) -> Sample:
@@ -111,14 +118,20 @@ class Reader:
             RunFailed: many items in a row cannot be read.
         """
         samples, substitutes = [], []
+        numbers = self._numbers(batch.positions, batch.places.row, batch.places.slot)
         for i, position in enumerate(batch.positions.tolist()):
             row, slot = int(batch.places.row[i]), int(batch.places.slot[i])
-            if position in settled:
-                row, slot = divmod(settled[position], self.windows_per_item)
             failures: list[tuple[str, str]] = []
+            replaced = position in settled
+            if replaced:
+                row, slot = divmod(settled[position], self.windows_per_item)
             while True:
                 try:
-                    samples.append(self.sample(position, row, slot))
+                    again = replaced or failures
+                    drawn = (
+                        self.sample(position, row, slot) if again else self._sample(position, row, slot, *numbers[i])
+                    )
+                    samples.append(drawn)
                     break
                 except Exception as error:
                     if isinstance(error, MemoryError) or _deliberate(error):
