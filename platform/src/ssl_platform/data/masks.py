@@ -8,7 +8,8 @@ import posixpath
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -58,12 +59,12 @@ def set_aside(
         by_root[_root_of(path, starts)].append(path)
     aside: dict[str, str] = {}
     for root, members in by_root.items():
-        relative = {path: portable(posixpath.relpath(path, root) if root else _name(path)) for path in members}
+        relative = {path: portable(path[len(root.rstrip("/")) + 1 :] if root else _name(path)) for path in members}
         folders = _mask_folders(relative.values())
         beside = _beside_images(relative, suffixes)
         for path, name in relative.items():
             folder = next((above for above in _above(name) if above in folders), None)
-            if named and (path in named or any(str(above) in named for above in PurePosixPath(path).parents)):
+            if named and (path in named or _root_of(path, named)):
                 aside[path] = "named as masks"
             elif include is not None and _fits(name, include):
                 continue
@@ -102,12 +103,17 @@ def _root_of(path: str, roots: set[str]) -> str:
 
 def _fits(name: str, pattern: str) -> bool:
     """Whether a glob fits a relative path or its last component."""
-    return fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(PurePosixPath(name).name, pattern)
+    return fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(_name(name), pattern)
 
 
-def _above(name: str) -> list[str]:
+def _above(name: str) -> tuple[str, ...]:
     """Folders of a relative path, outermost first."""
-    return [str(above) for above in reversed(PurePosixPath(name).parents[:-1])] if "/" in name else []
+    return _with_parents(posixpath.dirname(name))
+
+
+@lru_cache(maxsize=4096)
+def _with_parents(folder: str) -> tuple[str, ...]:
+    return (*_with_parents(posixpath.dirname(folder)), folder) if folder else ()
 
 
 def _mask_folders(relative: Iterable[str]) -> set[str]:
