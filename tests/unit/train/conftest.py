@@ -58,7 +58,7 @@ def toy_run(install: Callable[..., str], tmp_path: Path) -> Callable[..., dict[s
 
 @pytest.fixture
 def fit_module() -> Callable[..., Any]:
-    """`fit_module(objective, steps=4, accumulate=2)` trains on toy batches under the real Trainer; returns the module."""
+    """`fit_module(objective, steps=4, accumulate=2)` trains on toy batches under the real Trainer."""
 
     def fit(
         objective: Any,

@@ -80,6 +80,6 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     _write(tmp_path, 1)
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(RunFailed, match="step 2 cannot be written .*No space left"):
+    with pytest.raises(RunFailed, match=r"step 2 cannot be written .*No space left"):
         _write(tmp_path, 2)
     assert checkpoint.steps_of(tmp_path) == [1]

@@ -25,7 +25,9 @@ def test_gradient_is_that_of_the_whole_batch(name: str, chunks: int) -> None:
         loss = total_of(method(net, views)).total
         loss.backward()
         losses.append(loss.detach())
-        gradients.append(torch.cat([p.grad.flatten() for p in (*backbone.parameters(), *method.parameters()) if p.grad is not None]))
+        gradients.append(
+            torch.cat([p.grad.flatten() for p in (*backbone.parameters(), *method.parameters()) if p.grad is not None])
+        )
     torch.testing.assert_close(losses[0], losses[1], rtol=1e-12, atol=1e-12)
     assert float((gradients[0] - gradients[1]).norm() / gradients[0].norm()) < 1e-12
 

@@ -54,7 +54,11 @@ def test_hooks_and_schedules_count_optimiser_steps_under_accumulation(fit_module
 
     def watch(module: Any) -> None:
         module.reports = lambda report: seen.append(
-            (report.step, module.optimizers().param_groups[0]["lr"], module.optimizers().param_groups[0]["weight_decay"])
+            (
+                report.step,
+                module.optimizers().param_groups[0]["lr"],
+                module.optimizers().param_groups[0]["weight_decay"],
+            )
         )
 
     module = fit_module(probe, steps=4, accumulate=3, plan=plan, before=watch)

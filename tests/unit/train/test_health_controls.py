@@ -1,0 +1,118 @@
+"""One collapsed control a family is called collapsed; the same objective as published is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from ssl_platform.config.schema import ViewsConfig
+from ssl_platform.losses.distillation import byol_regression
+from ssl_platform.objectives.base import Objective, total_of
+from ssl_platform.objectives.contrastive.simclr import SimCLR
+from ssl_platform.objectives.distillation.byol import BYOL
+from ssl_platform.objectives.embedding import mean_of, pooled
+from ssl_platform.objectives.predictive.i_jepa import IJEPA
+from ssl_platform.testing.objectives import SMALL, small, small_backbone
+from ssl_platform.testing.toy import toy_batch, toy_layout
+from ssl_platform.train import optim
+from ssl_platform.train.health import FIRST_STEPS, LossTrail, Verdict, judge
+from ssl_platform.train.monitor import Monitor
+from ssl_platform.train.optim import OptimPlan
+from ssl_platform.types import Loss, Step
+from ssl_platform.views.maker import ViewMaker
+
+STEPS, BATCH, ITEMS = 100, 16, 64
+
+
+class NoNegatives(SimCLR):
+    """Views attract and nothing repels."""
+
+    def forward(self, backbone: Any, views: Any) -> Loss:
+        a, b = pooled(backbone, views)
+        pa, pb = (F.normalize(self.projector(x), dim=-1) for x in (a, b))
+        return Loss((pa - pb).square().sum(-1).mean(), watch={"embedding": mean_of([a, b])})
+
+
+class NoStopGradient(BYOL):
+    """Both branches follow the gradient, without a predictor."""
+
+    def forward(self, backbone: Any, views: Any) -> Loss:
+        features = pooled(backbone, views)
+        a, b = (self.projector(x) for x in features)
+        return Loss(2 * byol_regression(a, b), watch={"embedding": mean_of(features)})
+
+
+class NoSlowTeacher(IJEPA):
+    """The target is the student itself, one step old."""
+
+    def after_step(self, step: Any, backbone: Any, watch: Any, views: Any) -> None:
+        self.teacher.update(backbone, {}, 0.0)
+
+
+CONTROLS: dict[str, tuple[Callable[[], Objective], float]] = {
+    "simclr": (lambda: NoNegatives(SimCLR.Config(**SMALL["simclr"])), 2e-3),
+    "vicreg": (lambda: small("vicreg", var=0.0, cov=0.0), 2e-3),
+    "byol": (lambda: NoStopGradient(BYOL.Config(**SMALL["byol"])), 2e-3),
+    "dino": (lambda: small("dino", centring=False, momentum=0.9), 2e-3),
+    "swav": (lambda: small("swav", balanced=False), 2e-3),
+    "mae": (lambda: small("mae"), 0.0),
+    "i-jepa": (lambda: NoSlowTeacher(IJEPA.Config(**SMALL["i-jepa"])), 2e-3),
+}
+
+
+def _train(method: Objective, lr: float) -> Verdict:
+    """Train on toy images; the verdict at the end (a run of this size is judged as one of 200 steps)."""
+    torch.manual_seed(0)
+    net = small_backbone()
+    method.build(net, {})
+    views = ViewsConfig(local_size=8)
+    maker = ViewMaker(toy_layout(), method.plan(method.config), views, seed=0, window=(16, 16))
+    items = [toy_batch(32, start=start) for start in (0, 32, 64, 96)]
+    monitor = Monitor(lambda: items, maker.clean)
+    untrained = monitor.look(method.export(net).encoder, step=0, seconds=0.0)
+    plan = OptimPlan(lr=lr, warmup=10)
+    named = [*net.named_parameters(), *method.named_parameters()]
+    players = method.players(net)
+    optimizer = optim.build(plan, optim.groups(players, named))
+    trail, watch = LossTrail(), {}
+    for number in range(STEPS):
+        step = Step(number, STEPS, ITEMS // BATCH, BATCH, lr)
+        optim.schedule(optimizer, plan, number, STEPS)
+        method.before_step(step)
+        made = maker(toy_batch(BATCH, start=number * BATCH, items=ITEMS))
+        loss = total_of(method(net, made))
+        optimizer.zero_grad()
+        loss.total.backward()
+        method.after_backward(step)
+        optim.clip(players, 3.0)
+        optimizer.step()
+        watch = {name: value.detach() for name, value in loss.watch.items()}
+        method.after_step(step, net, [watch], [made])
+        trail.add(number + 1, float(loss.total.detach()))
+    look = monitor.look(method.export(net).encoder, step=STEPS, seconds=0.0, losses=trail.recent(), watch=watch)
+    return judge(
+        replace(look, step=FIRST_STEPS),
+        untrained,
+        trivial=method.trivial(BATCH),
+        family=method.family,
+        total=FIRST_STEPS,
+    )
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_control_is_called_collapsed(name: str) -> None:
+    make, lr = CONTROLS[name]
+    assert str(_train(make(), lr)).startswith("collapsed")
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_the_published_objective_is_not(name: str) -> None:
+    verdict = _train(small(name), 5e-4)
+    assert verdict.verdict in ("healthy", "stalling"), str(verdict)
+    if name != "dino":  # with a handful of toy images and prototypes it needs more than these steps
+        assert verdict.verdict == "healthy", str(verdict)
