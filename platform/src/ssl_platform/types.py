@@ -375,7 +375,8 @@ class Tokens:
     """A view cut into tokens, before positions are added.
 
     Attributes:
-        values: `[B, N, D]` embedded tokens.
+        values: `[B, N, V]` what the tokenizer's `embed_values` turns into `[B, N, D]` in `encode`: raw patches, so that
+            tokens which stay hidden are never embedded, or embedded tokens already.
         coords: `[B, N, S]` centres in `[0, 1]` over the view.
         extent: `[B, S]` physical size of the view.
         grid: tokens along each axis (row-major order in N), or None for sets.

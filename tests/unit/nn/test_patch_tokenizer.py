@@ -16,7 +16,7 @@ def test_targets_lead_back_to_the_view(size, patch, channels):
     tokenizer = PatchTokenizer(len(size), channels, patch, 8)
     assert torch.equal(tokenizer.reconstruct(tokenizer.targets(view), view), view.x)
     tokens = tokenizer(view)
-    assert tokens.values.shape == (2, tokens.count, 8) and tokens.valid is None
+    assert tokens.valid is None and tokenizer.embed_values(tokens.values).shape == (2, tokens.count, 8)
     assert tokenizer.target_valid(view) is None
 
 

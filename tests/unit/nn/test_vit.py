@@ -163,7 +163,10 @@ def test_taps_are_what_their_names_say():
     assert out.taps["block.1.k"].shape == (3, n, 128) and out.taps["block.1.attention"].shape == (3, 4, n, n)
     torch.testing.assert_close(out.taps["block.1.attention"].sum(-1), torch.ones(3, 4, n))
     torch.testing.assert_close(net.norm(out.taps["block.-1"])[:, 2:], out.tokens)
-    x = torch.cat([net.prefix.expand(3, -1, -1), net.tokenize(v).values + net.positions(out.coords)], dim=1)
+    x = torch.cat(
+        [net.prefix.expand(3, -1, -1), net.tokenizer.embed_values(net.tokenize(v).values) + net.positions(out.coords)],
+        dim=1,
+    )
     torch.testing.assert_close(x + out.taps["block.0.attn"] + out.taps["block.0.ffn"], out.taps["block.0"])
     # The recorded weights are those the fused kernel used.
     block = net.blocks[1]
@@ -215,7 +218,7 @@ def test_autocast_keeps_the_residual_stream_wide():
 
 def test_drop_path_and_layer_scale():
     net, v = vit(drop_path=0.9, layer_scale=0.0, cls=0), view(batch=16)
-    x = net.tokenize(v).values + net.positions(net.tokenize(v).coords)
+    x = net.tokenizer.embed_values(net.tokenize(v).values) + net.positions(net.tokenize(v).coords)
     torch.testing.assert_close(net(v).tokens, net.norm(x))  # a layer scale of 0 leaves the identity
     net = vit(drop_path=0.5, depth=2).train()
     torch.manual_seed(0)

@@ -83,7 +83,7 @@ class ChannelTokenizer(Tokenizer):
             nn.init.trunc_normal_(self.channel, std=0.02)
 
     def forward(self, view: View) -> Tokens:
-        """Tokens of a normalised view with channel names.
+        """Tokens of a normalised view with channel names; their values are the raw patches.
 
         Args:
             view: x `[B, C, *size]`, `channels` of length C (or C = all names, in order).
@@ -94,12 +94,17 @@ class ChannelTokenizer(Tokenizer):
         places = coords.shape[1]
         kind = row(self.ids(view), torch.long, view.x.device)[:, None].expand(-1, places).flatten()
         return Tokens(
-            values=self.embed(self._cut(view.x)).view(b, c * places, self.embed_dim),
+            values=self._cut(view.x),
             coords=coords[:1].repeat(1, c, 1).expand(b, -1, -1),
             extent=extent_of(view),
             valid=self._token_valid(view),
             kind=kind.expand(b, -1),
         )
+
+    def embed_values(self, values: Tensor) -> Tensor:
+        """`[..., D]` of `[..., T]` raw patches, the same for all channels."""
+        embedded: Tensor = self.embed(values)
+        return embedded
 
     def embed_kind(self, kind: Tensor) -> Tensor:
         """`[..., D]` channel embedding of `[...]` channel numbers."""

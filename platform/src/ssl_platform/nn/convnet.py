@@ -13,7 +13,8 @@ from ssl_platform.nn.backbone import Backbone, Normaliser
 from ssl_platform.nn.patch_tokenizer import PatchTokenizer
 from ssl_platform.nn.patches import check_patch, unpatchify
 from ssl_platform.nn.sparse import CONV, SparseBatchNorm, SparseBlock, spread
-from ssl_platform.nn.validity import chosen_valid, valid_mean
+from ssl_platform.nn.subset import flat, subset
+from ssl_platform.nn.validity import valid_mean
 from ssl_platform.types import Features, Layout, Mask, Tokens
 
 
@@ -94,25 +95,21 @@ class ConvNet(Backbone):
         assert tokens.grid is not None
         grid = tokens.grid
         x = unpatchify(tokens.values, grid, self.patch, self.tokenizer.channels)
-        coords, valid, active = tokens.coords, tokens.valid, None
+        kept, active = tokens, None
         if visible is not None:
-            chosen = visible.dense()
-            valid, coords = chosen_valid(visible, valid), visible.gather(coords)
-            if chosen.ndim == 3:
-                sets = chosen.shape[1]
-                x = x[:, None].expand(-1, sets, *x.shape[1:]).flatten(0, 1)
-                chosen, coords = chosen.flatten(0, 1), coords.flatten(0, 1)
-                valid = None if valid is None else valid.flatten(0, 1)
+            kept = subset(tokens, visible)
+            chosen = flat(visible.dense(), 1)
+            if len(chosen) > len(x):
+                x = x.repeat_interleave(len(chosen) // len(x), dim=0)
             active = chosen.view(len(chosen), 1, *grid)
             x = torch.where(spread(active, self.patch), x, torch.zeros((), dtype=x.dtype, device=x.device))
 
         maps = self._maps(x, active)
-        flat = maps[-1][0].flatten(2).transpose(1, 2)
+        out = maps[-1][0].flatten(2).transpose(1, 2)
         if visible is not None:
-            index = visible.index.reshape(len(flat), -1)
-            flat = Mask(index, visible.total).gather(flat)
-        prefix = flat.new_zeros(len(flat), 0, self.embed_dim)
-        return Features(valid_mean(flat, valid), prefix, flat, coords, valid, grid if visible is None else None, maps)
+            out = Mask(flat(visible.index, 1), visible.total).gather(out)
+        prefix = out.new_zeros(len(out), 0, self.embed_dim)
+        return Features(valid_mean(out, kept.valid), prefix, out, kept.coords, kept.valid, kept.grid, maps)
 
     def _maps(self, x: Tensor, active: Tensor | None) -> list[tuple[Tensor, int]]:
         """`[(map, stride)]` fine to coarse."""

@@ -35,7 +35,7 @@ class PatchTokenizer(Tokenizer):
         rank: S, 1 to 3.
         channels: C.
         patch: cells of a patch along each axis.
-        embed_dim: D; None leaves the raw patches as the tokens' values (D = T).
+        embed_dim: D; None leaves raw patches (D = T).
         min_valid: fraction of a token's cells in `[0, 1)`.
         norm_pix: whether the loss normalises each target patch (He et al., 2022).
 
@@ -61,7 +61,7 @@ class PatchTokenizer(Tokenizer):
         self.embed: nn.Module = nn.Identity() if embed_dim is None else nn.Linear(self.target_dim, embed_dim)
 
     def forward(self, view: View) -> Tokens:
-        """Tokens of a normalised view.
+        """Tokens of a normalised view; their values are the raw patches, `[B, N, T]`.
 
         Args:
             view: x `[B, C, *size]`.
@@ -72,12 +72,17 @@ class PatchTokenizer(Tokenizer):
         size = self._check(view)
         x = view.x
         return Tokens(
-            values=self.embed(patchify(pad_to_patches(x, self.patch), self.patch)),
+            values=patchify(pad_to_patches(x, self.patch), self.patch),
             coords=patch_coords(size, self.patch, x),
             extent=extent_of(view),
             grid=grid_of(size, self.patch),
             valid=token_valid(view, self.patch, self.min_valid),
         )
+
+    def embed_values(self, values: Tensor) -> Tensor:
+        """`[..., D]` of `[..., T]` raw patches."""
+        embedded: Tensor = self.embed(values)
+        return embedded
 
     def targets(self, view: View) -> Tensor:
         """`[B, N, T]` content of every patch, cells first and channels last; padding is zero."""

@@ -11,7 +11,7 @@ class Tokenizer(nn.Module):
     """Cuts a normalised view into tokens, and knows what each token's raw content was.
 
     Attributes:
-        embed_dim: D of `Tokens.values`.
+        embed_dim: D of embedded tokens.
         target_dim: T of `targets`.
         rank: spatial rank S.
         kinds: number of kinds of token that `Tokens.kind` counts; 0 when tokens are all of one kind.
@@ -25,6 +25,10 @@ class Tokenizer(nn.Module):
     def forward(self, view: View) -> Tokens:
         """Tokens of a normalised view, without positions."""
         raise NotImplementedError
+
+    def embed_values(self, values: Tensor) -> Tensor:
+        """`[..., D]` embedding of `[..., V]` token values; called by `encode` for the tokens it encodes."""
+        return values
 
     def embed_kind(self, kind: Tensor) -> Tensor:
         """`[..., D]` embedding of `[...]` kinds, which the backbone adds together with the position."""

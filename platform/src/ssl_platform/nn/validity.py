@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ssl_platform.nn.patches import fits, pad_to_patches, patchify
-from ssl_platform.types import Mask, View
+from ssl_platform.types import View
 
 
 def cell_valid(view: View) -> Tensor:
@@ -36,19 +36,6 @@ def value_valid(view: View, patch: Sequence[int]) -> Tensor | None:
     if view.channel_valid is None:
         return real
     return real & view.channel_valid.view(*view.channel_valid.shape, *[1] * (view.x.ndim - 2))
-
-
-def chosen_valid(mask: Mask, valid: Tensor | None) -> Tensor | None:
-    """Which of a mask's tokens are real: not padding, and valid themselves. None when all are.
-
-    Args:
-        mask: `[B, K]` or `[B, M, K]`.
-        valid: `[B, N]` bool validity of the tokens, or None.
-    """
-    if valid is None:
-        return mask.valid
-    chosen = mask.gather(valid)
-    return chosen if mask.valid is None else chosen & mask.valid
 
 
 def zero_invalid(x: Tensor, valid: Tensor | None) -> Tensor:

@@ -18,9 +18,10 @@ from ssl_platform.nn.patches import grid_of
 from ssl_platform.nn.point_tokenizer import PointTokenizer
 from ssl_platform.nn.positions import STEPS, SinCos
 from ssl_platform.nn.sizes import Size, size_of
+from ssl_platform.nn.subset import flat, subset
 from ssl_platform.nn.taps import Taps
 from ssl_platform.nn.tokenizer import Tokenizer
-from ssl_platform.nn.validity import chosen_valid, valid_mean, zero_invalid
+from ssl_platform.nn.validity import valid_mean, zero_invalid
 from ssl_platform.types import Features, Layout, Mask, Tokens
 
 
@@ -97,15 +98,12 @@ class ViT(Backbone):
             attn_mask: `[B or 1, K, K]` bool over the encoded tokens, True where a token may attend to another; prefix
                 tokens see and are seen by all.
         """
-        x = self._place(tokens, replaced, mask_token)
-        coords, valid, grid = tokens.coords, tokens.valid, tokens.grid
+        hidden = None if replaced is None else replaced.dense()
         if visible is not None:
-            valid, grid = chosen_valid(visible, valid), None
-            x, coords = visible.gather(x), visible.gather(coords)
-            if visible.index.ndim == 3:
-                x, coords = x.flatten(0, 1), coords.flatten(0, 1)
-                valid = None if valid is None else valid.flatten(0, 1)
-
+            hidden = None if hidden is None else flat(visible.gather(hidden), 1)
+            tokens = subset(tokens, visible)
+        x = self._embed(tokens, hidden, mask_token)
+        coords, valid, grid = tokens.coords, tokens.valid, tokens.grid
         p = self.prefix_count
         if p:
             x = torch.cat([self.prefix.expand(len(x), -1, -1).to(x.dtype), x], dim=1)
@@ -120,17 +118,16 @@ class ViT(Backbone):
         pooled = prefix[:, 0] if self.pool == "cls" else valid_mean(x, valid)
         return Features(pooled, prefix, x, coords, valid, grid, self._pyramid(x, grid), kept.found)
 
-    def _place(self, tokens: Tokens, replaced: Mask | None, mask_token: Tensor | None) -> Tensor:
-        """`[B, N, D]` token values (or the mask token) plus position and kind, in the type of the parameters."""
-        x = tokens.values
-        if replaced is not None:
+    def _embed(self, tokens: Tokens, hidden: Tensor | None, mask_token: Tensor | None) -> Tensor:
+        """`[B, N, D]` token values (the mask token where hidden) plus position and kind, in the parameters' type."""
+        assert self.tokenizer is not None
+        x = self.tokenizer.embed_values(tokens.values)
+        if hidden is not None:
             if mask_token is None:
                 raise ValueError("replaced tokens need mask_token=")
-            x = torch.where(replaced.dense()[..., None], mask_token.to(x.dtype), x)
+            x = torch.where(hidden[..., None], mask_token.to(x.dtype), x)
         x = x + self.positions(tokens.coords, tokens.extent).to(self.norm.weight.dtype)
-        if tokens.kind is not None and self.tokenizer is not None:
-            x = x + self.tokenizer.embed_kind(tokens.kind).to(x.dtype)
-        return x
+        return x if tokens.kind is None else x + self.tokenizer.embed_kind(tokens.kind).to(x.dtype)
 
     def _pyramid(self, x: Tensor, grid: tuple[int, ...] | None) -> list[tuple[Tensor, int]]:
         """The tokens as the one map there is, with the longest side of a patch as its stride."""
