@@ -183,8 +183,12 @@ class Domain:
         return {}
 
     def checks(self, row: Row, facts: Mapping[str, float]) -> str | None:
-        """Why a prepared item is absurd for its set, or None. `facts` are statistics of its values."""
+        """Why the values of an item, of which `facts` are statistics, cannot be what they are said to be; else None."""
         return None
+
+    def unlike(self, facts: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+        """One line for each item whose values are unlike those of its set; `facts` are those of all items by id."""
+        return {}
 
     def render(self, x: np.ndarray, channels: Sequence[str]) -> np.ndarray:
         """A picture of one view as its people look at it: `[C, *size]` to `[H, W]` or `[H, W, 3]` uint8."""

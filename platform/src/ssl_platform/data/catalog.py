@@ -93,6 +93,7 @@ class Catalog:
             raise DataError(f"{path or 'the table'} is no catalog: it has no column {', '.join(missing)}")
         self.table = table
         self.path = path
+        self._columns = [(name, table.column(name)) for name in SCHEMA.names]
         self._recent = functools.lru_cache(maxsize=4096)(self._row)
 
     @classmethod
@@ -136,7 +137,7 @@ class Catalog:
     def _row(self, i: int) -> Row:
         if not 0 <= i < len(self):
             raise IndexError(f"row {i} of a catalog of {len(self)}")
-        return _as_row({name: self.table.column(name)[i].as_py() for name in SCHEMA.names})
+        return _as_row({name: column[i].as_py() for name, column in self._columns})
 
     def rows(self) -> Iterator[Row]:
         """All items in order."""

@@ -125,6 +125,10 @@ class Medical3D(Domain):
         """Why the values cannot be what they are said to be."""
         return intensity.absurd(facts, items.modality_of(row, self.options))
 
+    def unlike(self, facts: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+        """Items whose range of values is far from the set's."""
+        return intensity.unlike_set(facts)
+
     # --------------------------------------------------------------------------------------------- pictures and results
     def render(self, x: np.ndarray, channels: Sequence[str]) -> np.ndarray:
         """Axial, coronal and sagittal middle slices in radiological convention, uint8."""
