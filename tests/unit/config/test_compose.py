@@ -195,6 +195,13 @@ def test_dump_with_sources_is_yaml_with_a_comment_a_value() -> None:
     assert lines["max_steps"] == "default"
 
 
+def test_plain_yaml_readers_see_the_same_keys() -> None:
+    import yaml
+
+    config = made({"optim.lr": 1e-5})
+    assert yaml.safe_load(dump(config)) == config.model_dump(mode="json", by_alias=True)
+
+
 def test_resolved_values_keep_their_reason() -> None:
     config = made()
     config.resolve("optim.lr", 1e-4, "scaled by batch")

@@ -27,11 +27,12 @@ def dump(config: RunConfig, *, sources: bool = False) -> str:
 def _lines(values: dict[str, Any], prefix: str, indent: str, config: RunConfig | None) -> Iterator[str]:
     for key, value in values.items():
         dotted = f"{prefix}{key}"
+        word = _flow(key)  # quoted where another YAML reader would take it for a truth value: 'off'
         if isinstance(value, dict) and value:
-            yield f"{indent}{key}:"
+            yield f"{indent}{word}:"
             yield from _lines(value, f"{dotted}.", f"{indent}  ", config)
             continue
-        line = f"{indent}{key}: {_flow(value)}"
+        line = f"{indent}{word}: {_flow(value)}"
         yield f"{line:<{_COLUMN}} # {config.source(dotted)}" if config is not None else line
 
 
