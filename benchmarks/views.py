@@ -22,6 +22,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -146,8 +147,8 @@ def main() -> None:
             print(f"{size:>4}³  {case:<16} {speed['ours']:>12.1f} {speed['monai']:>13.1f} {ratio:>6.2f} {best:>13.2f}")
             figures.append({"size": size, "case": case, **speed, "ratio": ratio, "ratio_of_best": best})
     if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"device": str(device), "threads": arguments.threads, "figures": figures}, file, indent=1)
+        found = {"device": str(device), "threads": arguments.threads, "figures": figures}
+        Path(arguments.json).write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from ssl_platform.views.geometry import overlap, product
 
 Plane = tuple[int, int]
 _CANDIDATES = 32  # boxes tried for a least overlap before the first view's own box is taken
+_SAMPLING_ERROR = 0.04  # of the overlap of boxes turned to each other
 _EQUAL_SPACING = 1e-3
 _TURNED = ("crop.quarter", "crop.angle", "crop.plane")  # a view inside another is turned as it is
 
@@ -136,6 +137,8 @@ def draw_overlapping(
     turn = _turn(rule, draws, spacing)
     centre, extent = _boxes(rule, draws, _CANDIDATES, window, reference, turn.rotation)
     covered = _covered(centre, extent, turn.rotation, first)
+    if turn.rotation is not None or first.rotation is not None:
+        least = min(1.0, least + _SAMPLING_ERROR)
     order = constant(tuple(range(_CANDIDATES, 0, -1)), covered.device)
     best = ((covered >= least) * order).argmax(1)[:, None, None].expand(-1, 1, centre.shape[-1])
     found = (covered >= least).any(1)[:, None]
@@ -273,7 +276,7 @@ def _boxes(
     place = draws.uniform("place", count, rank)
     free = place * slack.clamp(min=0)
     stepped = torch.floor(place * (slack.clamp(min=0) + 1)).minimum(slack.clamp(min=0))
-    start = torch.where(slack < 0, torch.floor(slack / 2), torch.where(whole, stepped, free))
+    start = torch.where(slack < -0.5, torch.floor(slack / 2), torch.where(whole, stepped, free))
     return start + half, extent
 
 

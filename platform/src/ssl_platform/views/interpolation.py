@@ -33,9 +33,10 @@ def full_precision(device: torch.device) -> Iterator[None]:
 def linear_weights(centre: Tensor, extent: Tensor, size: int, length: int) -> Tensor:
     """`[R, size, length]` weights that resample one axis.
 
-    Linear interpolation when enlarging; a triangle as wide as the new cell when shrinking, so nothing aliases. Rows
-    sum to one; a position outside the axis by more than a cell has only zeros. At the edges the outermost cell goes
-    on. Whole-cell positions at scale one give exact ones and zeros.
+    Linear interpolation when enlarging; a triangle as wide as the new cell when shrinking, so nothing aliases, with
+    its centre of mass put where the view cell is, so nothing moves either. Rows sum to one; a position outside the
+    axis by more than a cell has only zeros. When enlarging, the outermost cell goes on beyond its centre. Whole-cell
+    positions at scale one give exact ones and zeros.
 
     Args:
         centre: `[R]` centre of the crop in cells (0 is the first cell's outer edge).
@@ -48,7 +49,13 @@ def linear_weights(centre: Tensor, extent: Tensor, size: int, length: int) -> Te
     position = centre[:, None] + step[:, None] * place
     cells = torch.arange(length, device=centre.device, dtype=torch.float32) + 0.5
     width = step.abs().clamp(min=1)[:, None, None]
-    weights = ((position[:, :, None] - cells).abs_().neg_().div_(width).add_(1)).clamp_(min=0)
+    weights = (position[:, :, None] - cells).abs_().neg_().div_(width).add_(1).clamp_(min=0)
+    weights /= weights.sum(-1, keepdim=True).clamp(min=1e-6)
+    middle = (weights * cells).sum(-1, keepdim=True)
+    lever = cells - middle
+    spread = (weights * lever.square()).sum(-1, keepdim=True).clamp(min=1e-6)
+    tilt = torch.where(width > 1, (position[:, :, None] - middle) / spread, torch.zeros_like(middle))
+    weights *= lever.mul_(tilt).add_(1).clamp_(min=0)
     return weights / weights.sum(-1, keepdim=True).clamp(min=1e-6)
 
 

@@ -1,0 +1,13 @@
+"""What a layout allows."""
+
+from ssl_platform.types import Layout
+from ssl_platform.views.symmetry import allows, axes, planes
+
+VIDEO = Layout("C T H W", symmetries=frozenset({"flip:W", "rotate:HW", "scale:HW", "blur"}))
+
+
+def test_axes_and_planes():
+    assert axes(VIDEO, "flip") == (2,) and axes(VIDEO, "scale") == (1, 2) and axes(VIDEO, "blur") == (0, 1, 2)
+    assert planes(VIDEO, "rotate") == ((1, 2),) and planes(VIDEO, "rot90") == ()
+    assert allows(VIDEO, "flip") and not allows(VIDEO, "noise")
+    assert planes(Layout("N C", symmetries=frozenset({"rotate:YX"})), "rotate") == ((0, 1),)
