@@ -1,9 +1,10 @@
 """Arrays on disk in small blocks, so that a window costs little more than its own bytes.
 
-In plain C order a 64^3 window of a 512^3 volume lies in 4096 places; read cold it costs 23 MB with the system's
-read-ahead, or 4096 separate page reads without. Cut into blocks of 32^3 it lies in at most nine runs of blocks, asked
-for at once: 1.8 MB, five to six times faster cold and no slower warm (`benchmarks/windows.py --layout`). Blocks at the
-far edges are cut to the array, so nothing is padded. Small arrays are one block: plain C order.
+In plain C order a 64^3 window of a 512^3 volume lies in 4096 places: read cold, the system's read-ahead fetches 12 MB
+and more for its 0.5 MB, and without read-ahead every place is a read of its own. Cut into blocks of 32^3 it lies in at
+most nine runs of blocks, asked for at once: 1.6 MB, four to five times faster cold; warm it costs 0.2 ms more
+(`python -m benchmarks.windows --layout`). Blocks at the far edges are cut to the array, so nothing is padded. Small
+arrays are one block: plain C order.
 """
 
 from __future__ import annotations

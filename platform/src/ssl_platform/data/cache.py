@@ -183,9 +183,6 @@ class Cache:
         """The file of an entry."""
         return self.folder / "prepared" / key[:2] / f"{key}.item"
 
-    def __contains__(self, pair: tuple[Row, Domain]) -> bool:
-        return self.path(self.key(*pair)).exists()
-
     # ---------------------------------------------------------------------------------------------------------- size
     def bytes(self) -> int:
         """Size on disk, counted anew at most once a minute."""

@@ -131,6 +131,7 @@ class Order:
         weights: share of each source; ignored for a single one.
         windows_per_item: slots of each row.
         seed: decides the order.
+        name: tells the orders of one seed apart.
     """
 
     def __init__(
@@ -140,10 +141,6 @@ class Order:
         self.windows_per_item = windows_per_item
         self._mixture = Mixture(weights, seed)
         self._keys = [key(seed, "order", name, source) for source in range(len(self.rows))]
-
-    def __len__(self) -> int:
-        """Rows in the bucket."""
-        return sum(len(r) for r in self.rows)
 
     def at(self, positions: np.ndarray) -> Places:
         """What stands at `positions` (int64, non-negative)."""

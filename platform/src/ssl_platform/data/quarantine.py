@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssl_platform.data.files import replace_file
-from ssl_platform.errors import DataError
+from ssl_platform.errors import DataError, SslPlatformError
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,6 @@ class Quarantined:
 
 def one_line(error: BaseException) -> str:
     """The reason of an error as one short line; errors not raised on purpose keep their type's name."""
-    from ssl_platform.errors import SslPlatformError
-
     text = " ".join(str(error).split())[:300]
     if isinstance(error, SslPlatformError):
         return text
