@@ -213,10 +213,10 @@ def check_trainer() -> str:
     """Lightning's Trainer can be made."""
     import logging
 
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     import lightning
     from lightning.pytorch import Trainer
 
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # only now: its import sets its own level
     Trainer(
         accelerator="cpu", devices=1, max_steps=1, logger=False, enable_checkpointing=False, enable_progress_bar=False
     )

@@ -1,0 +1,73 @@
+"""Every command hands what it was given to the Python API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ssl_platform import api
+from ssl_platform.cli.main import main
+
+CALLS = {
+    "probe --encoder a --data b --labels c --protocol knn,linear --task t --run d seed=1": (
+        "probe",
+        {
+            "encoder": "a",
+            "data": ("b",),
+            "labels": "c",
+            "manifest": None,
+            "protocol": "knn,linear",
+            "task": "t",
+            "run": "d",
+            "overrides": {"seed": 1},
+        },
+    ),
+    "finetune --encoder random --manifest m labels.fraction=0.1": (
+        "finetune",
+        {
+            "encoder": "random",
+            "data": (),
+            "labels": None,
+            "manifest": "m",
+            "task": None,
+            "run": None,
+            "overrides": {"labels.fraction": 0.1},
+        },
+    ),
+    "predict --model a --data b --data c --out d": (
+        "predict",
+        {"model": "a", "data": ("b", "c"), "labels": None, "manifest": None, "out": "d", "overrides": {}},
+    ),
+    "embed --encoder a --out b --level token": (
+        "embed",
+        {
+            "encoder": "a",
+            "data": (),
+            "labels": None,
+            "manifest": None,
+            "out": "b",
+            "level": "token",
+            "overrides": {},
+        },
+    ),
+    "compare a b --labels c optim.lr=1e-3": (
+        "compare",
+        {"runs": ["a", "b"], "labels": "c", "protocol": None, "overrides": {"optim.lr": 1e-3}},
+    ),
+    "export --encoder a --out b": ("export", {"encoder": "a", "model": None, "format": "torch", "out": "b"}),
+    "report a --anonymous": ("report", {"run": "a", "anonymous": True}),
+    "scan a b --labels c seed=2": (
+        "scan",
+        {"data": ["a", "b"], "domain": None, "labels": "c", "out": None, "overrides": {"seed": 2}},
+    ),
+}
+
+
+@pytest.mark.parametrize("words", CALLS)
+def test_words_reach_the_api(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, expected = CALLS[words]
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(api, name, lambda **given: calls.append(given))
+    assert main(words.split()) == 0
+    assert calls == [expected]

@@ -1,0 +1,97 @@
+"""`ssl-platform scan`: what would be used, set aside, quarantined."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssl_platform.cli.main import main
+
+Capture = pytest.CaptureFixture[str]
+
+READS_NPY = """
+from ssl_platform.plugins import DomainDeclaration, hookimpl
+SSL_PLATFORM_API = 1
+
+@hookimpl
+def ssl_platform_domains():
+    return [DomainDeclaration("arrays", "{module}:Arrays", axes="C T")]
+
+def __getattr__(name):
+    if name != "Arrays":
+        raise AttributeError(name)
+    from ssl_platform.domain import Domain
+    from ssl_platform.types import Layout
+
+    class Arrays(Domain):
+        name, layout, suffixes = "arrays", Layout(axes="C T"), (".npy",)
+
+    return Arrays
+"""
+
+
+@pytest.fixture
+def volumes(tmp_path: Path, install: Callable[..., str]) -> Path:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for number in range(12):
+        kind = "ab"[number % 2]
+        volume = np.random.default_rng(number).normal(size=(8, 9, 10)).astype(np.float32)
+        np.save(folder / f"{kind}_{number:02d}.npy", volume)
+    return folder
+
+
+def test_counts_and_an_editable_manifest(volumes: Path, capsys: Capture, tmp_path: Path) -> None:
+    out = tmp_path / "manifest.csv"
+    labels = "name:^(?P<label>[ab])_"
+    assert main(["scan", str(volumes), "data.spacing=[1,1,1]", "--labels", labels, "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "domain: medical3d, told from the files" in text
+    assert "12 items" in text and "quarantined: none" in text
+    assert "size in cells: D 8, H 9, W 10" in text
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12
+    assert {row["label"] for row in rows} == {"a", "b"}
+
+
+def test_bad_files_are_listed_by_name_and_in_a_table(volumes: Path, capsys: Capture, tmp_path: Path) -> None:
+    (volumes / "broken.npy").write_bytes(b"no array")
+    (volumes / "empty.npy").touch()
+    out = tmp_path / "manifest.csv"
+    words = ["data.spacing=[1,1,1]", "data.max_bad_fraction=0.5", "--domain", "medical3d"]
+    assert main(["scan", str(volumes), *words, "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "quarantined: 2" in text and "broken.npy: " in text and "empty.npy: it is empty" in text
+    listed = (tmp_path / "manifest_quarantine.csv").read_text()
+    assert "broken.npy" in listed and "empty.npy" in listed
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["nowhere"], "nowhere does not exist"),
+        (["{scans}", "data.spacin=1"], "data.spacin: unknown key (did you mean 'data.spacing'?)"),
+        (["{scans}", "--domain", "medicl3d"], "unknown domain 'medicl3d'"),
+        (["{empty}"], "no installed domain reads anything in"),
+    ],
+)
+def test_errors_are_one_line(volumes: Path, tmp_path: Path, capsys: Capture, words: list[str], error: str) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {"scans": volumes, "empty": tmp_path / "empty"}
+    assert main(["scan", *(word.format(**places) for word in words)]) == 2
+    text = capsys.readouterr().err
+    assert error in text and text.count("\n") == 1
+
+
+def test_several_domains_that_read_the_files_ask_for_one(
+    volumes: Path, capsys: Capture, install: Callable[..., str]
+) -> None:
+    install("acme-arrays", READS_NPY.format(module="plugin_acme_arrays"))
+    assert main(["scan", str(volumes)]) == 2
+    error = capsys.readouterr().err
+    assert "several domains read files of these: arrays (12 files), medical3d (12 files); say --domain" in error
