@@ -94,7 +94,9 @@ def test_the_teacher_moves_once_an_optimiser_step(fit_module: Fit) -> None:
             from ssl_platform.schedules import cosine
 
             m = cosine(0.9, 1.0, (report.step - 1) / 3)
-            done["teacher"] = [m * t + (1 - m) * p for t, p in zip(done["teacher"], module.backbone.parameters())]
+            done["teacher"] = [
+                m * t + (1 - m) * p for t, p in zip(done["teacher"], module.backbone.parameters(), strict=True)
+            ]
             pairs = zip(done["teacher"], method.teacher.backbone.parameters(), strict=True)
             tracks.append(max(float((a - b).detach().abs().max()) for a, b in pairs))
 

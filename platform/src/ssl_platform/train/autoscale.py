@@ -111,11 +111,11 @@ def intervals(config: RunConfig) -> list[str]:
     lines: list[str] = []
     steps = int(config.trainer.max_steps)
     if config.trainer.checkpoint_every == "auto":
-        every = max(1, min(1000, steps // 10))
-        resolve(config, "trainer.checkpoint_every", every, "a tenth of the run, at most 1000 steps", lines)
+        every = min(1000, max(10, steps // 10))
+        resolve(config, "trainer.checkpoint_every", every, "a tenth of the run, between 10 and 1000 steps", lines)
     if config.health.every == "auto":
-        every = max(1, min(500, steps // 10))
-        resolve(config, "health.every", every, "a tenth of the run, at most 500 steps", lines)
+        every = min(500, max(25, steps // 10))
+        resolve(config, "health.every", every, "a tenth of the run, between 25 and 500 steps", lines)
     return lines
 
 

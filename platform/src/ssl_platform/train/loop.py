@@ -167,14 +167,12 @@ class RunLoop(Callback):
             trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the signals back."""
+        """A signal no longer has a step to wait for."""
         self.signals.training = False
-        self.signals.restore()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
+        """A signal no longer has a step to wait for."""
         self.signals.training = False
-        self.signals.restore()
 
     @staticmethod
     def _due(step: int, every: int) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ssl_platform.config.schema import RunConfig
-from ssl_platform.errors import RunFailed, RunStopped, SslPlatformError
+from ssl_platform.errors import RunFailed, RunStopped, SslPlatformError, UsageError
 from ssl_platform.train.devices import rank_of_environment
 from ssl_platform.train.run import RunFolder, default_path, read_result
 from ssl_platform.train.signals import Signals, requeue_slurm_job
@@ -54,7 +55,6 @@ def _path(config: RunConfig) -> Path:
     chosen = config.run or os.environ.get(RUN_VARIABLE)
     path = Path(chosen) if chosen else default_path(str(config.domain), str(config.objective["name"]))
     os.environ[RUN_VARIABLE] = str(path)
-    config.resolve("run", str(path), "time of start") if not config.run else None
     return path
 
 
@@ -64,31 +64,52 @@ def _finished(path: Path) -> dict[str, Any] | None:
 
 
 def _run(config: RunConfig, path: Path, *, resume: bool, dry: bool, echo: Echo) -> dict[str, Any]:
+    """The run with its signals and its folder around it."""
     signals = Signals(config.trainer.requeue)
     signals.install()
     main = rank_of_environment() == 0
-    folder = RunFolder(path, "pretrain", resume=resume or not main, echo=echo, writer=main)
-    if not dry:
-        folder.say(f"run {path}")
     try:
-        from ssl_platform.train.session import Session
-
-        session = Session(config, folder, signals, resume=resume, dry=dry)
-        stopped_by = session.train()
-        if stopped_by == "signal":
-            if config.trainer.requeue and signals.exit_code == 0:
-                folder.say(requeue_slurm_job())
-            raise RunStopped(f"stopped by a signal; saved, continue with --resume --run {path}", signals.exit_code)
-        if stopped_by == "health":
-            raise RunStopped(f"stopped by health.stop: {session.verdict}", 1)
-        folder.close("done")
+        folder = RunFolder(path, "pretrain", resume=resume or not main, echo=echo, writer=main)
+        if not dry:
+            folder.say(f"run {path}")
+        with closing(folder):
+            _train(config, folder, signals, resume=resume, dry=dry)
         return folder.result
+    finally:
+        signals.training = False
+        signals.restore()
+        os.environ.pop(RUN_VARIABLE, None)
+
+
+def _train(config: RunConfig, folder: RunFolder, signals: Signals, *, resume: bool, dry: bool) -> None:
+    """Prepare and train; an early stop is an exception after saving."""
+    from ssl_platform.train.session import Session
+
+    session = Session(config, folder, signals, resume=resume, dry=dry)
+    stopped_by = session.train()
+    if stopped_by == "signal":
+        if config.trainer.requeue and signals.exit_code == 0:
+            folder.say(requeue_slurm_job())
+        message = f"stopped by a signal; saved, continue with --resume --run {folder.path}"
+        raise RunStopped(message, signals.exit_code)
+    if stopped_by == "health":
+        raise RunStopped(f"stopped by health.stop: {session.verdict}", 1)
+
+
+@contextlib.contextmanager
+def closing(folder: RunFolder) -> Iterator[None]:
+    """Leave a folder with the status that says how the run ended."""
+    try:
+        yield
     except RunStopped as stop:
         folder.log(str(stop))
         folder.close("stopped")
         raise
     except KeyboardInterrupt:
         folder.close("stopped")
+        raise
+    except UsageError:
+        folder.withdraw()  # found before the first step: the same command can be given again, put right
         raise
     except MemoryError as error:
         folder.close("failed")
@@ -99,7 +120,4 @@ def _run(config: RunConfig, path: Path, *, resume: bool, dry: bool, echo: Echo) 
             folder.update(error=str(error))
         folder.close("failed")
         raise
-    finally:
-        signals.training = False
-        signals.restore()
-        os.environ.pop(RUN_VARIABLE, None)
+    folder.close("done")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime
 import json
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -89,7 +90,8 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"--run {path}: cannot make the folder ({error.strerror})") from error
-        if not resume and _used(path):
+        self.fresh = not _used(path)
+        if not resume and not self.fresh:
             raise UsageError(f"--run {path}: the folder is not empty; add --resume to continue it or choose another")
         self.lock = WriterLock(path)
         self.result = self._load_result(command)
@@ -149,6 +151,15 @@ class RunFolder:
         if self.lock is not None:
             self.lock.release()
 
+    def withdraw(self) -> None:
+        """Leave the folder as it was found: nothing was trained."""
+        if not self.writer:
+            return
+        self.close(self.status_before)
+        if self.fresh:
+            for entry in self.path.iterdir():
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
     def _write_result(self) -> None:
         if self.writer:
             if self.lock is not None:
@@ -158,6 +169,7 @@ class RunFolder:
     def _load_result(self, command: str) -> dict[str, Any]:
         result = empty_result(command)
         result.update(read_result(self.path) or {})
+        self.status_before: Status = result["status"]
         result.update(command=command, status="running")
         write_json(self.file("result.json"), result)
         return result

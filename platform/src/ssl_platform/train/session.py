@@ -186,7 +186,9 @@ class Session:
             self._say(f"all {done} steps were done before")
             return ""
         products = Products(config, self.folder, self.data, model, self.machine, self.train_rows, dry=self.dry)
-        products.write_start(dump(config), self.plan, self.windows, self.steps, self.reasons)
+        products.write_start(
+            dump(config.model_copy(update={"run": None})), self.plan, self.windows, self.steps, self.reasons
+        )
         for line in head.lines(
             config,
             self.catalog,

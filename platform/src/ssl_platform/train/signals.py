@@ -17,7 +17,7 @@ EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 class Signals:
     """Remembers the first signal; the loop looks at it between steps.
 
-    Before training there is nothing to save, so the run ends at once. A second SIGINT interrupts at once too, for a
+    Outside of training there is nothing to save, so the run ends at once. A second SIGINT interrupts at once too, for a
     user who does not want to wait for the save.
 
     Args:
@@ -59,7 +59,7 @@ class Signals:
             raise KeyboardInterrupt
         self.received = number
         if not self.training:
-            raise RunStopped(f"stopped by {signal.Signals(number).name} before the first step", self.exit_code)
+            raise RunStopped(f"stopped by {signal.Signals(number).name} outside of training", self.exit_code)
 
     @property
     def exit_code(self) -> int:

@@ -1,0 +1,227 @@
+"""Whole runs over the toy domain: what they write, refuse and say."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ssl_platform.encoder import load_encoder
+from ssl_platform.errors import ConfigError, DataError, EncoderError, RunFailed, RunStopped, UsageError
+from ssl_platform.train import checkpoint
+from ssl_platform.train.metrics import read_rows
+
+Run = Callable[..., Any]
+FILES = {
+    "config.yaml",
+    "command.txt",
+    "environment.json",
+    "catalog.parquet",
+    "splits.csv",
+    "quarantine.csv",
+    "metrics.csv",
+    "events.log",
+    "result.json",
+    "checkpoints",
+    "encoder.safetensors",
+    "encoder.json",
+    "CITATION.bib",
+    "methods.txt",
+}
+
+
+def test_a_run_leaves_everything(toy_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = toy_run("mae", health__enabled=True, health__every=2, health__items=16)
+    run = tmp_path / "run"
+    assert {p.name for p in run.iterdir()} >= FILES and not (run / ".writer.json").exists()
+    assert result == json.loads((run / "result.json").read_text())
+    assert result["status"] == "done" and result["steps"] == 4 and result["health"]["verdict"] == "undetermined"
+    assert result["metrics"]["knn/balanced_accuracy"]["value"] >= 0
+    assert "random" in result["baselines"]["knn/balanced_accuracy"]
+    rows = read_rows(run / "metrics.csv")
+    assert [r["step"] for r in rows if r["loss"]] == ["1", "2", "3", "4"]
+    assert [r["step"] for r in rows if r["health/effective_rank"]] == ["2", "4"]
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"run {run}"
+    assert any("4 steps = 2.0 passes over the data, global batch 4" in line for line in said)
+    assert any(line.startswith("one step took") for line in said)
+    assert "arXiv:2111.06377" in (run / "methods.txt").read_text()
+
+
+def test_the_written_configuration_resolves_to_itself(toy_run: Run, tmp_path: Path) -> None:
+    from ssl_platform import api
+
+    toy_run("dino")
+    again = api.pretrain_config(config=tmp_path / "run" / "config.yaml")
+    from ssl_platform.config.provenance import dump
+
+    assert dump(again) == (tmp_path / "run" / "config.yaml").read_text()
+
+
+def test_the_encoder_loads_from_run_step_and_file(toy_run: Run, tmp_path: Path) -> None:
+    toy_run("i-jepa", trainer__keep=2)
+    run = tmp_path / "run"
+    found = [load_encoder(where) for where in (run, f"{run}@4", run / "encoder.safetensors", f"{run}@3")]
+    assert [enc.record.step for enc in found] == [4, 4, 4, 3]
+    assert found[0].record.weights == "teacher" and found[0].record.contract.spacing == (2.0, 2.0, 2.0)
+    array = np.random.default_rng(0).normal(size=(24, 24, 24)).astype(np.float32)
+    view = found[0].preprocess(array, spacing=(2.0, 2.0, 2.0))
+    assert view.x.shape == (1, 1, 16, 16, 16)
+    features = found[0](view)
+    assert features.pooled.shape == (1, 32) and torch.equal(features.pooled, found[1](view).pooled)
+    assert not torch.equal(features.pooled, found[3](view).pooled)
+    state = checkpoint.read(checkpoint.folder_of(run / "checkpoints", 4))["objective"]
+    teacher = {k.removeprefix("teacher.ema.module.backbone."): v for k, v in state.items() if "module.backbone" in k}
+    assert all(torch.equal(v, teacher[k]) for k, v in found[0].model.state_dict().items())
+    assert found[0].trained_on(["nothing"]) == 0
+    with pytest.raises(EncoderError, match="kept are: 3, 4"):
+        load_encoder(f"{run}@1")
+    with pytest.raises(EncoderError, match="trained on domain 'toy'"):
+        load_encoder(run, domain="audio")
+    with pytest.raises(EncoderError, match="spacing="):
+        found[0].preprocess(array)
+
+
+def test_a_truncated_encoder_is_one_line(toy_run: Run, tmp_path: Path) -> None:
+    toy_run("mae", trainer__max_steps=1)
+    file = tmp_path / "run" / "encoder.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(EncoderError, match="truncated or not an encoder file"):
+        load_encoder(tmp_path / "run")
+
+
+def test_init_starts_from_the_weights_and_says_what_matched(
+    toy_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy_run("mae", "first")
+    first = load_encoder(tmp_path / "first").model.state_dict()
+    capsys.readouterr()
+    toy_run("mae", "second", init=str(tmp_path / "first"), optim__lr=1e-12, trainer__max_steps=1)
+    second = load_encoder(tmp_path / "second").model.state_dict()
+    assert all(torch.allclose(first[k], second[k], atol=1e-6) for k in first)
+    assert f"{len(first)} tensors matched, 0 resized, 0 missing, 0 unused" in capsys.readouterr().out
+
+
+def test_resume_refuses_what_would_not_be_the_same_run(toy_run: Run, tmp_path: Path) -> None:
+    import shutil
+
+    data = tmp_path / "data"
+    data.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        np.save(data / f"{i}.npy", rng.normal(size=(20, 20, 20)).astype(np.float32))
+    toy_run("mae", data__paths=[str(data)])
+    result = tmp_path / "run" / "result.json"
+    result.write_text(json.dumps({**json.loads(result.read_text()), "status": "stopped"}))
+    shutil.rmtree(checkpoint.folder_of(tmp_path / "run" / "checkpoints", 4))
+    with pytest.raises(ConfigError, match=r"cannot change optim.lr from 0.001 to 0.01"):
+        toy_run("mae", resume=True, optim__lr=1e-2)
+    (data / "0.npy").unlink()
+    np.save(data / "1.npy", rng.normal(size=(20, 20, 20)).astype(np.float32))
+    with pytest.raises(DataError, match="1 source files are missing, 1 changed, 0 are new"):
+        toy_run("mae", resume=True)
+    with pytest.raises(UsageError, match="add --resume"):
+        toy_run("mae")
+
+
+def test_resume_of_an_empty_folder_starts_fresh(toy_run: Run, tmp_path: Path) -> None:
+    from ssl_platform import api
+
+    (tmp_path / "empty").mkdir()
+    small = {
+        "data.batch_size": 4,
+        "trainer.max_steps": 1,
+        "scale": "tiny",
+        "backbone.depth": 1,
+        "health.enabled": False,
+    }
+    result = api.pretrain(domain="toy", run=tmp_path / "empty", resume=True, overrides=small)
+    assert result["status"] == "done" and result["steps"] == 1
+
+
+def test_nan_stops_the_run_and_names_step_module_and_items(
+    toy_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ssl_platform.nn.decoder import MaskedDecoder
+
+    forward = MaskedDecoder.forward
+    monkeypatch.setattr(MaskedDecoder, "forward", lambda self, *a, **k: forward(self, *a, **k) * float("nan"))
+    with pytest.raises(RunFailed, match=r"step 4: not finite 4 steps in a row; .*objective.decoder.*item\d.npy"):
+        toy_run("mae", trainer__max_steps=10)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["status"] == "failed" and "not finite" in result["error"]
+
+
+def test_batches_that_cannot_work(toy_run: Run, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data.batch_size=1: simclr needs at least 2"):
+        toy_run("simclr", data__batch_size=1)
+    with pytest.raises(ConfigError, match=r"multiple of processes x data.accumulate = 1 x 3"):
+        toy_run("mae", data__accumulate=3)
+    assert not list((tmp_path / "run").iterdir()), "the same command can be given again"
+
+
+def test_accumulation_says_what_becomes_of_negatives(toy_run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    toy_run("simclr", data__accumulate=2, data__batch_size=4)
+    assert "no negative is lost; the encoder works in 2 parts" in capsys.readouterr().out
+
+
+def test_health_stop_ends_a_collapsed_run(toy_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssl_platform.train.health.FIRST_STEPS", 3)
+    monkeypatch.setattr("ssl_platform.train.loop.judge", _collapsed)
+    with pytest.raises(RunStopped, match=r"health.stop: collapsed: made up") as stopped:
+        toy_run("mae", health__enabled=True, health__stop=True, health__every=2, trainer__max_steps=9)
+    assert stopped.value.exit_code == 1
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["status"] == "stopped" and result["steps"] == 2 and result["health"]["verdict"] == "collapsed"
+
+
+def _collapsed(*args: Any, **kwargs: Any) -> Any:
+    from ssl_platform.train.health import Verdict
+
+    return Verdict("collapsed", "made up")
+
+
+def test_sigint_saves_and_gives_130(toy_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ssl_platform.train.progress import Lines
+
+    def interrupt(self: Any, step: int, loss: float, pace: Any) -> None:
+        if step == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Lines, "step", interrupt)
+    with pytest.raises(RunStopped, match="--resume") as stopped:
+        toy_run("mae", trainer__checkpoint_every=100)
+    assert stopped.value.exit_code == 130
+    assert checkpoint.steps_of(tmp_path / "run" / "checkpoints") == [2]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_dry_run_does_a_step_and_leaves_nothing(
+    toy_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ssl_platform import api
+
+    monkeypatch.chdir(tmp_path)
+    before = {p.name for p in tmp_path.iterdir()}
+    api.pretrain(domain="toy", dry_run=True, overrides={"data.batch_size": 4, "backbone.depth": 1, "scale": "tiny"})
+    assert {p.name for p in tmp_path.iterdir()} == before
+    said = capsys.readouterr().out
+    assert "more steps take about" in said and "checkpoints" in said and "free" in said
+
+
+def test_labels_reach_no_objective_that_does_not_ask(toy_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ssl_platform.train.module import PretrainModule
+
+    seen = []
+    step = PretrainModule.training_step
+    monkeypatch.setattr(
+        PretrainModule, "training_step", lambda self, batch, i: (seen.append(batch.label), step(self, batch, i))[1]
+    )
+    toy_run("mae", trainer__max_steps=2)
+    assert seen == [None, None]
