@@ -136,9 +136,10 @@ def pretrain(
         overrides=overrides,
         **settings,
     )
+    from ssl_platform.report.run_end import after_training
     from ssl_platform.train.pretrain import pretrain as train
 
-    return train(chosen, resume=resume, dry_run=dry_run)
+    return train(chosen, resume=resume, dry_run=dry_run, at_end=after_training)
 
 
 def pretrain_config(
@@ -191,9 +192,12 @@ def probe(
         What `result.json` holds; metrics are named `protocol/metric`.
     """
     given = locals()
+    from ssl_platform.report.run_end import after_evaluation
     from ssl_platform.transfer.probe import probe as evaluate
 
-    return evaluate(_config("probe", given))
+    result = evaluate(_config("probe", given))
+    after_evaluation(result)
+    return result
 
 
 def finetune(
@@ -211,9 +215,12 @@ def finetune(
 ) -> dict[str, Any]:
     """Train a model for a task from an encoder. Takes what `probe` takes, besides the protocol."""
     given = locals()
+    from ssl_platform.report.run_end import after_evaluation
     from ssl_platform.transfer.finetune import finetune as train
 
-    return train(_config("finetune", given))
+    result = train(_config("finetune", given))
+    after_evaluation(result)
+    return result
 
 
 def predict(
@@ -316,9 +323,9 @@ def report(*, run: str | Path, anonymous: bool = False) -> Path:
         run: run folder.
         anonymous: without paths, names and pictures.
     """
-    from ssl_platform.report.page import write
+    from ssl_platform.report.run_end import report as write
 
-    return Path(write(Path(run), anonymous=anonymous))
+    return write(Path(run), anonymous=anonymous)
 
 
 def scan(

@@ -1,1 +1,1 @@
-"""Report."""
+"""A run as one self-contained page."""

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.errors import RunFailed, RunStopped, SslPlatformError, UsageError
@@ -15,12 +15,21 @@ from ssl_platform.train.devices import rank_of_environment
 from ssl_platform.train.run import RunFolder, default_path, read_result
 from ssl_platform.train.signals import Signals, requeue_slurm_job
 
+if TYPE_CHECKING:
+    from ssl_platform.train.session import Session
+
 Echo = Callable[[str], None]
+AtEnd = Callable[["Session"], None]
 RUN_VARIABLE = "SSL_PLATFORM_RUN"
 
 
 def pretrain(
-    config: RunConfig, *, resume: bool = False, dry_run: bool = False, echo: Echo | None = None
+    config: RunConfig,
+    *,
+    resume: bool = False,
+    dry_run: bool = False,
+    echo: Echo | None = None,
+    at_end: AtEnd | None = None,
 ) -> dict[str, Any]:
     """Pretrain an encoder.
 
@@ -29,6 +38,7 @@ def pretrain(
         resume: continue the run in `config.run`.
         dry_run: say what would be done, do one real step, write nothing.
         echo: where lines for the user go; printed when None.
+        at_end: called on the first rank once everything is saved, with `result.json` as it will stay: writes the page.
 
     Returns:
         What `result.json` holds.
@@ -47,7 +57,7 @@ def pretrain(
         say(f"run {path}")
         say(f"finished before, at step {finished['steps']}: nothing to resume")
         return finished
-    return _run(config, path, resume=resume, dry=False, echo=say)
+    return _run(config, path, resume=resume, dry=False, echo=say, at_end=at_end)
 
 
 def _path(config: RunConfig) -> Path:
@@ -63,7 +73,9 @@ def _finished(path: Path) -> dict[str, Any] | None:
     return result if result is not None and result.get("status") == "done" else None
 
 
-def _run(config: RunConfig, path: Path, *, resume: bool, dry: bool, echo: Echo) -> dict[str, Any]:
+def _run(
+    config: RunConfig, path: Path, *, resume: bool, dry: bool, echo: Echo, at_end: AtEnd | None = None
+) -> dict[str, Any]:
     """The run with its signals and its folder around it."""
     signals = Signals(config.trainer.requeue)
     signals.install()
@@ -73,7 +85,7 @@ def _run(config: RunConfig, path: Path, *, resume: bool, dry: bool, echo: Echo) 
         if not dry:
             folder.say(f"run {path}")
         with closing(folder):
-            _train(config, folder, signals, resume=resume, dry=dry)
+            _train(config, folder, signals, resume=resume, dry=dry, at_end=at_end)
         return folder.result
     finally:
         signals.training = False
@@ -81,7 +93,9 @@ def _run(config: RunConfig, path: Path, *, resume: bool, dry: bool, echo: Echo) 
         os.environ.pop(RUN_VARIABLE, None)
 
 
-def _train(config: RunConfig, folder: RunFolder, signals: Signals, *, resume: bool, dry: bool) -> None:
+def _train(
+    config: RunConfig, folder: RunFolder, signals: Signals, *, resume: bool, dry: bool, at_end: AtEnd | None = None
+) -> None:
     """Prepare and train; an early stop is an exception after saving."""
     from ssl_platform.train.session import Session
 
@@ -92,6 +106,9 @@ def _train(config: RunConfig, folder: RunFolder, signals: Signals, *, resume: bo
             folder.say(requeue_slurm_job())
         message = f"stopped by a signal; saved, continue with --resume --run {folder.path}"
         raise RunStopped(message, signals.exit_code)
+    if at_end is not None and folder.writer:
+        folder.replace(status="stopped" if stopped_by else "done")
+        at_end(session)
     if stopped_by == "health":
         raise RunStopped(f"stopped by health.stop: {session.verdict}", 1)
 
