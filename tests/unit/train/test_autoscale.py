@@ -1,0 +1,104 @@
+"""Automatic values: rules, limits, and that what somebody asked for is never touched."""
+
+from __future__ import annotations
+
+import pytest
+
+from ssl_platform.config.schema import RunConfig
+from ssl_platform.errors import ConfigError
+from ssl_platform.train import autoscale, optim_defaults
+from ssl_platform.train.autoscale import Machine
+from ssl_platform.train.scale import RunSize, shrink
+
+CPU = Machine("cpu", 1, 2)
+GPU = Machine("cuda", 4, 32, 80 * 2**30, True)
+
+
+def test_cpu_run_is_small_and_says_why() -> None:
+    config = RunConfig()
+    lines = autoscale.batch_size(config, 1000, (48, 48, 48), CPU) + autoscale.steps_and_machine(config, 1000, CPU)
+    assert (config.data.batch_size, config.trainer.max_steps) == (8, 500)
+    assert config.data.workers == 0 and config.trainer.precision == "32"
+    assert [line.split("=")[0] for line in lines] == [
+        "data.batch_size",
+        "trainer.max_steps",
+        "data.workers",
+        "trainer.precision",
+    ]
+    assert all("(" in line for line in lines)
+
+
+def test_gpu_run_fills_memory_by_processes_and_few_items_bound_it() -> None:
+    config = RunConfig()
+    autoscale.batch_size(config, 100_000, (96, 96, 96), GPU)
+    autoscale.steps_and_machine(config, 100_000, GPU)
+    batch = config.data.batch_size
+    assert isinstance(batch, int) and batch % 4 == 0 and 64 <= batch <= autoscale.LARGEST_BATCH
+    assert config.trainer.precision == "bf16-mixed" and config.data.workers == 7
+    assert config.trainer.max_steps == 100 * 100_000 // batch
+    few = RunConfig()
+    autoscale.batch_size(few, 40, (96, 96, 96), GPU)
+    assert few.data.batch_size == 8
+
+
+def test_given_values_stay() -> None:
+    config = RunConfig(data={"batch_size": 12, "accumulate": 3}, trainer={"max_steps": 7, "precision": "64"})
+    assert not autoscale.batch_size(config, 1000, (48,) * 3, CPU)
+    lines = autoscale.steps_and_machine(config, 1000, CPU)
+    assert [line.split("=")[0] for line in lines] == ["data.workers"]
+    with pytest.raises(ConfigError, match=r"use data.batch_size=12"):
+        autoscale.batch_size(RunConfig(data={"batch_size": 13, "accumulate": 3}), 1000, (48,) * 3, CPU)
+
+
+def test_learning_rate_follows_batch_and_width() -> None:
+    rates = {}
+    for batch, width in ((16, 384), (64, 384), (64, 96)):
+        config = RunConfig()
+        optim_defaults.optimiser(config, "masked", batch, width, convnet=False)
+        rates[batch, width] = config.optim.lr
+    assert rates[64, 384] == pytest.approx(2 * rates[16, 384], rel=1e-2)
+    assert rates[64, 96] == pytest.approx(4 * rates[64, 384], rel=1e-2)
+    config = RunConfig(optim={"name": "sgd"})
+    optim_defaults.optimiser(config, "contrastive", 512, 512, convnet=True)
+    assert config.optim.lr == pytest.approx(0.1)
+    config = RunConfig()
+    optim_defaults.optimiser(config, "contrastive", 2048, 512, convnet=True)
+    assert config.optim.name == "lars"
+
+
+def test_raised_decay_only_where_the_paper_raises_it() -> None:
+    config = RunConfig()
+    optim_defaults.optimiser(config, "distillation", 64, 384, convnet=False)
+    plan = optim_defaults.plan_of(config, "distillation", 100, 10)
+    assert plan.weight_decay_at(0, 100) == pytest.approx(0.04) and plan.weight_decay_at(100, 100) == pytest.approx(0.4)
+    config = RunConfig(optim={"weight_decay": 0.1})
+    optim_defaults.optimiser(config, "distillation", 64, 384, convnet=False)
+    assert optim_defaults.plan_of(config, "distillation", 100, 10).weight_decay_at(0, 100) == 0.1
+
+
+PAPER = {"proj_dims": (8192, 8192), "prototypes": 65536, "queue": 3840, "decoder_dim": 512, "decoder_heads": 16}
+SMALL = RunSize(windows=84, batch=8, steps=500, embed_dim=128, depth=4, gpu=False)
+
+
+def test_shrinks_to_the_run_and_prints_each_rule() -> None:
+    config = RunConfig(objective={"name": "x", **PAPER})
+    lines = shrink(config, PAPER, SMALL)
+    found = {k: config.objective[k] for k in PAPER}
+    assert found == {
+        "proj_dims": [512, 512],
+        "prototypes": 32,
+        "queue": 40,
+        "decoder_dim": 128,
+        "decoder_heads": 4,
+    }
+    assert len(lines) == len(PAPER) and "paper 65536" in lines[1] and "84 windows" in lines[1]
+
+
+def test_only_downwards_never_for_paper_never_what_was_asked() -> None:
+    large = RunSize(windows=10**7, batch=4096, steps=10**6, embed_dim=4096, depth=40, gpu=True)
+    assert shrink(RunConfig(objective={"name": "x", **PAPER}), PAPER, large) == []
+    assert shrink(RunConfig(objective={"name": "x", **PAPER}, scale="paper"), PAPER, SMALL) == []
+    asked = RunConfig(objective={"name": "x", **PAPER})
+    asked._sources["objective.prototypes"] = "override"
+    shrink(asked, PAPER, SMALL)
+    assert asked.objective["prototypes"] == 65536 and asked.objective["decoder_dim"] == 128
