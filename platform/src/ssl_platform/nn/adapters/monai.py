@@ -87,7 +87,9 @@ def monai_backbone(
     try:
         return make(model, layout.rank, channels, settings)
     except ImportError as error:
-        raise ConfigError(f"backbone monai:{model} needs monai and einops: pip install monai einops ({error})") from error
+        raise ConfigError(
+            f"backbone monai:{model} needs monai and einops: pip install monai einops ({error})"
+        ) from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"monai cannot build {model} with {settings}: {error}") from error
 
