@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 
 class Section(BaseModel):
@@ -105,6 +105,12 @@ class TrainerConfig(Section):
     loggers: list[Literal["tensorboard"]] = Field([], description="besides CSV")
     requeue: bool = Field(False, description="on SIGUSR1 save and requeue the SLURM job")
     tf32: bool = Field(True, description="TF32 matrix products on GPUs that have them")
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _as_word(cls, value: Any) -> Any:
+        """`trainer.precision=32` reads as a number."""
+        return str(value) if isinstance(value, int) else value
 
 
 class HealthConfig(Section):

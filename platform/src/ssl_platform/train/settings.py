@@ -33,7 +33,8 @@ def make_trainer(
         callbacks: ours.
         folder: where Lightning would write if it wrote.
     """
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning.*")
     if config.tf32 and placement.machine.gpu:
         torch.set_float32_matmul_precision("high")
