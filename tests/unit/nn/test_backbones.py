@@ -3,8 +3,9 @@ import json
 import pytest
 import torch
 
+from ssl_platform.builtin import ssl_platform_backbones
 from ssl_platform.errors import ConfigError, EncoderError
-from ssl_platform.nn.backbones import build, rebuild
+from ssl_platform.nn.backbones import accepted, build, factory_of, rebuild
 from ssl_platform.nn.spec import BackboneSpec
 from ssl_platform.types import Channel, Layout, View
 
@@ -49,3 +50,11 @@ def test_incomplete_record():
         record = build("vit-pico", LAYOUT, ("ct",), (8, 8, 8), (4, 4, 4), depth=1).spec.as_dict()
         del record["patch"]
         BackboneSpec.from_dict(record)
+
+
+@pytest.mark.parametrize("declared", [d for d in ssl_platform_backbones() if d.prefix is None], ids=lambda d: d.name)
+def test_what_is_declared_is_what_is_built(declared):
+    assert {setting.name for setting in declared.settings} - {"patch"} == accepted(factory_of(declared.name))
+    with torch.device("meta"):
+        net = build(declared.name, LAYOUT, ("ct",), (16, 16, 16), (8, 8, 8))
+    assert set(declared.offers) == net.offers

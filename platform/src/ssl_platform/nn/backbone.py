@@ -50,7 +50,8 @@ class Normaliser(nn.Module):
         shape = (1, 1, -1) if self.points else (1, -1, *spread)
         zero = torch.zeros((), dtype=view.x.dtype, device=view.x.device)
         mean, std = self.statistics(view.channels)
-        x = (view.x - mean.view(shape)).div_(std.view(shape))  # in place: large views cost more to allocate than to divide
+        # In place: large views cost more to allocate than to divide.
+        x = (view.x - mean.view(shape)).div_(std.view(shape))
         if view.valid is not None:
             x = torch.where(view.valid.unsqueeze(-1 if self.points else 1), x, zero)
         if view.channel_valid is not None:
