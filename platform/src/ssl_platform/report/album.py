@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -177,7 +178,7 @@ def load(run: Path) -> Album | None:
             reconstructions=[_reconstruction_of(r, arrays) for r in record["reconstructions"]],
             embedding=None if record["embedding"] is None else _map_of(record["embedding"], arrays),
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
         return None
 
 

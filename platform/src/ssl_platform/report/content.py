@@ -141,7 +141,7 @@ def collect(run: Path, anonymous: bool = False) -> Content:
         album=shown,
         quarantined=int(result.get("quarantined") or 0),
         quarantine=_quarantine(run, redaction),
-        settings=[(k, _plain(redaction.setting(k, v)), reasons.get(k, "")) for k, v in _flat(config)],
+        settings=[(k, _plain(redaction.setting(k, v)), redaction.reason(reasons.get(k, ""))) for k, v in _flat(config)],
         commands=_commands(run, result, redaction),
         environment=list(_environment(run, result)),
         methods=methods,
@@ -173,7 +173,7 @@ def _about(config: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
 def _figures(result: Mapping[str, Any], facts: Mapping[str, Any], untrained: Mapping[str, Any]) -> Iterator[Figure]:
     for name, metric in list((result.get("metrics") or {}).items())[:2]:
         beside = ((result.get("baselines") or {}).get(name) or {}).get("random")
-        note = f"random initialisation {_bare(beside)}" if beside is not None else ""
+        note = f"random init. {_bare(beside)}" if beside is not None else ""
         words = name.replace("knn/", "kNN ").replace("/", " ").replace("_", " ")
         yield Figure(words, number(metric.get("value")), note)
     rank = (result.get("health") or {}).get("effective_rank")
@@ -248,12 +248,13 @@ def _reason(path: str, reason: str, redaction: Redaction) -> str:
     return reason
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Dotted keys of the sections. What lies deeper is a value: its keys may be names of files."""
     for key, value in config.items():
         if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from ((f"{key}.{name}", one) for name, one in value.items())
         else:
-            yield f"{prefix}{key}", value
+            yield key, value
 
 
 def _plain(value: Any) -> str:

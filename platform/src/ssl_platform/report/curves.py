@@ -124,7 +124,7 @@ _FURTHER = (
     ("lr", "Learning rate", "Of the first parameter group."),
     ("grad_norm", "Gradient norm", "Before clipping."),
     ("samples_per_second", "Samples a second", "Over all devices."),
-    ("data_wait", "Waiting for data", "Fraction of the time the model waited for its input."),
+    ("data_wait", "Data wait", "Fraction of the time the model waited for its input."),
     ("weight_decay", "Weight decay", "Of the first parameter group."),
 )
 

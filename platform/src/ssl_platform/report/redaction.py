@@ -52,12 +52,16 @@ class Redaction:
         if isinstance(value, list):
             return [self.setting(key, one) for one in value]
         if isinstance(value, dict):
-            return LEFT_OUT if value and self.anonymous else value
+            return LEFT_OUT if value and self.anonymous else {self.word(str(k)): v for k, v in value.items()}
         if not isinstance(value, str):
             return value
         if self.anonymous and (key.split(".")[0] in _PRIVATE or "/" in value or "\\" in value):
             return LEFT_OUT
         return self.word(value)
+
+    def reason(self, text: str) -> str:
+        """Why a setting has its value."""
+        return "" if self.anonymous and ("/" in text or "\\" in text) else text
 
     def word(self, text: str) -> str:
         """A word of a command line or a setting: files that may be people lose their names."""

@@ -166,8 +166,13 @@ def health(content: Content) -> Section | None:
     if content.verdict:
         word = tag("strong", _WORDS.get(content.verdict, content.verdict))
         cause = tag("p", word, f": {content.cause}", class_=f"judged {content.verdict}")
-    charts = tag("div", [chart(one, "small") for one in content.health], class_="grid")
-    return Section("health", "Is it learning?", "Health", tag("div", lead(text), cause, charts))
+    return Section("health", "Is it learning?", "Health", tag("div", lead(text), cause, _grid(content.health)))
+
+
+def _grid(charts: list[Chart]) -> Html:
+    """Charts side by side, three or four in a row: whichever leaves no chart alone in the last one."""
+    four = len(charts) % 4 in (0, 3) or len(charts) % 3 == 1
+    return tag("div", [chart(one, "small") for one in charts], class_="grid four" if four else "grid")
 
 
 def curves(content: Content) -> Section | None:
@@ -175,8 +180,8 @@ def curves(content: Content) -> Section | None:
     if not content.curves:
         return None
     wide = [chart(one, "wide") for one in content.curves if one.id == "loss"]
-    rest = [chart(one, "small") for one in content.curves if one.id != "loss"]
-    return Section("curves", "Training", "Training", tag("div", wide, tag("div", rest, class_="grid")))
+    rest = _grid([one for one in content.curves if one.id != "loss"])
+    return Section("curves", "Training", "Training", tag("div", wide, rest))
 
 
 # --------------------------------------------------------------------------------------------------------- pictures
@@ -202,7 +207,7 @@ def views(content: Content, encode: Encode) -> Section | None:
         "The first samples of the run: the window as it is read, then every view made of it. Views that look alike "
         "teach little; views in which nothing of the object is left teach nothing."
     )
-    body = tag("div", lead(text), _scrolled(rows, "Views of samples", "few" if few else ""))
+    body = tag("div", lead(text), _scrolled(rows, "Views of samples", "few" if few else "many"))
     return Section("views", "Views", "Views", body)
 
 

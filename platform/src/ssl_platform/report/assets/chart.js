@@ -21,10 +21,10 @@ const sized = (canvas) => {
   return { pen, width, height };
 };
 
-const ticks = (low, high, count) => {
-  const raw = (high - low) / Math.max(1, count);
+const ticks = (low, high, count, least = 0) => {
+  const raw = Math.max(least, (high - low) / Math.max(1, count));
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);
+  const step = (least ? [1, 2, 5, 10] : [1, 2, 2.5, 5, 10]).map((m) => m * power).find((s) => s >= raw * 0.999);
   const found = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i += 1) found.push(+(i * step).toPrecision(12));
   return found;
@@ -138,7 +138,7 @@ class Chart {
       pen.fillText(rounded(level), left - 6, py(level));
     }
     pen.textBaseline = 'alphabetic';
-    const marks = last > first ? ticks(first, last, Math.max(2, Math.round(width / 110))) : [first];
+    const marks = last > first ? ticks(first, last, Math.max(2, Math.round(width / 110)), 1) : [first];
     for (const mark of marks) {
       pen.textAlign = px(mark) > right - 14 ? 'right' : px(mark) < left + 14 ? 'left' : 'center';
       pen.fillStyle = inks.quiet;
@@ -147,7 +147,7 @@ class Chart {
 
     pen.save();
     pen.beginPath(); pen.rect(left, top - 4, right - left + 8, bottom - top + 8); pen.clip();
-    for (const line of this.spec.lines) this.level(pen, line, py(line.y), left, right, top, bottom, inks);
+    for (const line of this.spec.lines) this.level(pen, line, py(line.y), left, right, inks);
     this.spec.series.forEach((series, i) => {
       const quiet = this.faint && i === 0;
       pen.strokeStyle = colour(this.faint ? '--c1' : `--c${(i % 8) + 1}`);
@@ -163,20 +163,28 @@ class Chart {
       }
       pen.globalAlpha = 1;
     });
+    for (const line of this.spec.lines) this.name(pen, line, py, right, top, bottom, inks);
     this.marked(pen, px, py, inks, top, bottom);
     pen.restore();
   }
 
-  level(pen, line, y, left, right, top, bottom, inks) {
+  level(pen, line, y, left, right, inks) {
     const limit = line.kind === 'limit';
     pen.strokeStyle = limit ? inks.bad : inks.quiet;
     pen.lineWidth = limit ? 1.5 : 1;
     pen.setLineDash(limit ? [] : [5, 4]);
     pen.beginPath(); pen.moveTo(left, y); pen.lineTo(right, y); pen.stroke();
     pen.setLineDash([]);
+  }
+
+  name(pen, line, py, right, top, bottom, inks) {
+    const y = py(line.y);
+    const ends = this.spec.series.map((s) => py(s.y[s.y.length - 1])).filter((end) => Math.abs(end - y) < 24);
+    const limit = line.kind === 'limit';
     pen.textAlign = 'right';
     const wide = pen.measureText(line.name).width;
-    const under = y - 16 < top || line.name.includes('below');
+    // The name stands on the side of its line where no curve ends.
+    const under = y - 16 < top || (ends.length ? Math.min(...ends) < y : line.name.includes('below'));
     const place = under && y + 15 < bottom ? y + 13 : y - 5;
     pen.fillStyle = inks.card;
     pen.globalAlpha = 0.8;
