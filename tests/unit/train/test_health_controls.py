@@ -110,7 +110,11 @@ def test_control_is_called_collapsed(name: str) -> None:
     assert str(_train(make(), lr)).startswith("collapsed")
 
 
-@pytest.mark.parametrize("name", CONTROLS)
+# three of them take several seconds each and run with -m slow
+PUBLISHED = [pytest.param(n, marks=[pytest.mark.slow] if n in ("dino", "byol", "swav") else []) for n in CONTROLS]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_the_published_objective_is_not(name: str) -> None:
     verdict = _train(small(name), 5e-4)
     assert verdict.verdict in ("healthy", "stalling"), str(verdict)
