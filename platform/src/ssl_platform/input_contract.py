@@ -47,8 +47,9 @@ class InputContract:
     def from_dict(cls, data: Mapping[str, Any]) -> InputContract:
         """The inverse of `as_dict`."""
         tuples = ("channels", "units", "spacing", "size")
-        known: dict[str, Any] = {k: tuple(v) if k in tuples else v for k, v in data.items() if k in cls.__dataclass_fields__}
-        return cls(**known)
+        known = {k: v for k, v in data.items() if k in cls.__dataclass_fields__}
+        values: dict[str, Any] = {k: tuple(v) if k in tuples else v for k, v in known.items()}
+        return cls(**values)
 
     @property
     def points(self) -> bool:

@@ -28,6 +28,8 @@ from ssl_platform.plugins import registry
 from ssl_platform.types import Row
 
 Say = Callable[[str], None]
+OF_ITEMS = ("pretrain", "probe", "embed", "compare")
+"""Commands that read labels of whole items and no masks: a table that has both leaves nothing open to them."""
 
 
 @dataclass
@@ -118,8 +120,7 @@ def open_data(
         lines += manifest.notes
         paths = [manifest_path]
     claims = None if manifest is None else manifest.claims
-    if claims is not None and claims.labels and config.command == "pretrain" and config.task is None:
-        # the kNN monitor can use labels and no masks, so both together leave nothing open here
+    if claims is not None and claims.labels and config.command in OF_ITEMS and config.task is None:
         claims = replace(claims, columns={name: v for name, v in claims.columns.items() if name != "mask"})
 
     def join(catalog: Catalog) -> Facts:

@@ -36,7 +36,7 @@ def test_an_oracle_predictor_has_no_loss() -> None:
     target = torch.nn.functional.layer_norm(full, full.shape[-1:])
 
     class Oracle(torch.nn.Module):
-        def forward(self, features, coords):
+        def forward(self, features, coords, valid=None):
             b, m, k, s = coords.shape
             everywhere = backbone.tokenize(view).coords
             nearest = torch.cdist(coords.reshape(b, m * k, s), everywhere).argmin(-1)

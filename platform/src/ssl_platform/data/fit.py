@@ -78,7 +78,8 @@ def _pass(result: Fitted, told: Mapping[int, Mapping[str, Scalar]]) -> None:
         fitted = pa.Table.from_pylist(records, schema=SCHEMA)
         for name in piece.column_names:
             if name not in SCHEMA.names:
-                fitted = fitted.append_column(piece.schema.field(name), piece.column(name).take(pa.array(kept, pa.int64())))
+                values = piece.column(name).take(pa.array(kept, pa.int64()))
+                fitted = fitted.append_column(piece.schema.field(name), values)
         tables.append(fitted)
     if tables:
         result.catalog = Catalog(pa.concat_tables(tables))

@@ -34,7 +34,7 @@ class DenseDecoder(nn.Module):
     """Coarse features, upsampled in steps of two with skips, to a map at the view's resolution.
 
     A plain ViT gives one map at the stride of its patches (its tokens on their grid); hierarchical nets give a pyramid
-    whose levels join at their own size. The last step joins a shallow convolution of the normalised view itself, so fine
+    whose levels join at their own size. The last step joins a shallow convolution of the normalised view, so that fine
     edges need not pass through the encoder (as in U-Net and UNETR).
 
     Args:

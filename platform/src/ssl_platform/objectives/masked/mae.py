@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pydantic import Field
 from torch import nn
 
 from ssl_platform.losses.masked import masked_mean
@@ -31,7 +32,7 @@ class MAE(Objective):
     class Config(ObjectiveConfig):
         """Settings of MAE."""
 
-        mask_ratio: float = 0.75
+        mask_ratio: float = Field(0.75, gt=0, lt=1)
         decoder_dim: int = 512
         decoder_depth: int = 8
         decoder_heads: int = 16
@@ -41,7 +42,12 @@ class MAE(Objective):
         assert backbone.tokenizer is not None
         c = self.config
         self.decoder = MaskedDecoder(
-            backbone.embed_dim, backbone.tokenizer.target_dim, c.decoder_dim, c.decoder_depth, c.decoder_heads
+            backbone.embed_dim,
+            backbone.tokenizer.target_dim,
+            c.decoder_dim,
+            c.decoder_depth,
+            c.decoder_heads,
+            kinds=backbone.tokenizer.kinds,
         )
 
     def forward(self, backbone: Backbone, views: Views) -> Loss:
@@ -51,7 +57,10 @@ class MAE(Objective):
         tokens = backbone.tokenize(view)
         visible, masked = random_masks(tokens, self.config.mask_ratio, view.random)
         features = backbone.encode(tokens, visible)
-        prediction = self.decoder(features, masked.gather(tokens.coords))
+        hidden, seen = (None if tokens.kind is None else mask.gather(tokens.kind) for mask in (masked, visible))
+        prediction = self.decoder(
+            features, masked.gather(tokens.coords), valid=masked.valid, context_kind=seen, kind=hidden
+        )
 
         target = masked.gather(backbone.targets(view))
         valid = backbone.target_valid(view)

@@ -65,7 +65,7 @@ class IJEPA(Objective):
             target = targets.gather(F.layer_norm(full.tokens, full.tokens.shape[-1:]))
 
         features = backbone.encode(tokens, context)
-        prediction = self.predictor(features, targets.gather(tokens.coords))
+        prediction = self.predictor(features, targets.gather(tokens.coords), valid=targets.valid)
         loss = masked_mean(smooth_l1_tokens(prediction, target), targets.valid)
         watch = {"embedding": full.pooled, "prediction": prediction.detach().flatten(0, -2)}
         return Loss(loss, watch=watch)
