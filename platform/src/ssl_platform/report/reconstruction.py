@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,8 +14,11 @@ from ssl_platform.nn.backbone import Backbone, Normaliser
 from ssl_platform.nn.decoder import MaskedDecoder
 from ssl_platform.objectives.base import Export
 from ssl_platform.report.album import Reconstruction
+from ssl_platform.report.pictures import thumbnail
 from ssl_platform.types import View
 
+_FOLLOWS = 100
+"""Grey levels by which a pixel must change with the masked cells to be one of them."""
 Render = Callable[[np.ndarray, View], np.ndarray]
 
 
@@ -22,7 +26,7 @@ def can_reconstruct(export: Export) -> bool:
     """Whether there is a decoder of masked tokens and a first layer that can be undone."""
     encoder = export.encoder
     reversible = encoder.tokenizer is not None and isinstance(encoder.normaliser, Normaliser)
-    return reversible and isinstance(export.parts.get("decoder"), MaskedDecoder)
+    return reversible and not encoder_points(encoder) and isinstance(export.parts.get("decoder"), MaskedDecoder)
 
 
 @torch.no_grad()
@@ -59,7 +63,7 @@ def reconstruct(export: Export, view: View, ratio: float) -> tuple[Tensor, Tenso
     filled = torch.where(chosen, content.scatter(1, places, prediction.to(content.dtype)), content)
     cells = tokenizer.reconstruct(chosen.to(content.dtype), view) > 0.5
     if view.valid is not None:
-        cells = cells & view.valid.unsqueeze(-1 if encoder_points(encoder) else 1)
+        cells = cells & view.valid.unsqueeze(1)
     values = _raw(encoder, tokenizer.reconstruct(filled, view), view)
     return torch.where(cells, values.to(view.x.dtype), view.x), cells, mean_error
 
@@ -70,15 +74,17 @@ def encoder_points(encoder: Backbone) -> bool:
 
 
 def _raw(encoder: Backbone, x: Tensor, view: View) -> Tensor:
-    """The first layer undone."""
+    """The first layer undone, on a grid."""
     normaliser = encoder.normaliser
     assert isinstance(normaliser, Normaliser)
     mean, std = normaliser.statistics(view.channels)
-    shape = (1, 1, -1) if normaliser.points else (1, -1, *[1] * (x.ndim - 2))
+    shape = (1, -1, *[1] * (x.ndim - 2))
     return x * std.view(shape) + mean.view(shape)
 
 
-def pictures(view: View, filled: Tensor, cells: Tensor, error: Tensor, ids: list[str], render: Render) -> list:
+def pictures(
+    view: View, filled: Tensor, cells: Tensor, error: Tensor, ids: list[str], render: Render, side: int
+) -> list[Reconstruction]:
     """One `Reconstruction` for each sample of a view.
 
     Args:
@@ -86,20 +92,41 @@ def pictures(view: View, filled: Tensor, cells: Tensor, error: Tensor, ids: list
         filled, cells, error: from `reconstruct`.
         ids: of the samples.
         render: a sample's values and its view to a picture.
+        side: cells of the longer side of what is kept.
     """
     made = []
     before, after, masks = (t.cpu().numpy() for t in (view.x, filled, cells))
     for i, item in enumerate(ids):
-        low, high = (float(v) for v in np.percentile(before[i], (0.5, 99.5)))
-        one = view.replace(x=view.x[i : i + 1])
+        # The view keeps its batch of one, for the channels that are valid in this sample.
+        valid = None if view.channel_valid is None else view.channel_valid[i : i + 1]
+        one = view.replace(x=view.x[i : i + 1], channel_valid=valid)
         shown = render(before[i], one)
-        # A picture may cut, turn and join slices in any way; pixels that follow the masked cells are masked ones.
-        dark, bright = (render(np.where(masks[i], value, before[i]), one).astype(np.int16) for value in (low, high))
-        apart = np.abs(bright - dark)
-        hidden = (apart if apart.ndim == 2 else apart.max(axis=2)) > 100
+        hidden = _hidden(before[i], masks[i], partial(_swapped, render, one))
         alpha = np.where(hidden, 0, 255).astype(np.uint8)[..., None]
         colour = shown[..., None] if shown.ndim == 2 else shown
         visible = np.concatenate([np.where(hidden[..., None], 0, colour).astype(np.uint8), alpha], axis=2)
-        after_i = after[i].clip(before[i].min(), before[i].max())
-        made.append(Reconstruction(item, shown, visible, render(after_i, one), float(error[i])))
+        within = after[i].clip(before[i].min(), before[i].max())
+        first, second, third = (thumbnail(picture, side) for picture in (shown, visible, render(within, one)))
+        made.append(Reconstruction(item, first, second, third, float(error[i])))
     return made
+
+
+def _swapped(render: Render, view: View, x: np.ndarray) -> np.ndarray:
+    return render(x, view)
+
+
+def _hidden(x: np.ndarray, masked: np.ndarray, render: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """`[H, W]` bool, which pixels of a picture show masked cells.
+
+    A domain's picture may cut, turn, join and rescale in any way, so masked cells are told by what they do: two
+    fillings that are each other's opposite change the pixels that show them. Constants suffice for projections,
+    checkers for slices that are masked as a whole.
+    """
+    low, high = (float(v) for v in np.percentile(x, (0.5, 99.5)))
+    parity = np.indices(x.shape[1:]).sum(axis=0) % 2 == 0
+    apart: np.ndarray = np.zeros((), dtype=np.int16)
+    for first in (np.ones_like(parity), parity):
+        fillings = (np.where(first, low, high), np.where(first, high, low))
+        pair = [render(np.where(masked, filling, x).astype(x.dtype)).astype(np.int16) for filling in fillings]
+        apart = np.maximum(apart, np.abs(pair[0] - pair[1]))
+    return np.asarray((apart if apart.ndim == 2 else apart.max(axis=2)) > _FOLLOWS)

@@ -77,13 +77,13 @@ class Subject:
         return blake2b(name.encode(), key=key, digest_size=4).hexdigest()
 
     def render(self, x: np.ndarray, view: View) -> np.ndarray:
-        """A picture of one sample `[C, *size]` (or `[N, C]`) of a view, at most `SIDE` cells wide."""
+        """A picture of one sample `[C, *size]` (or `[N, C]`) of a view, whose first sample it is."""
         channels = list(view.channels)
         points = self.data.domain.layout.points
         if view.channel_valid is not None and not points:
             real = view.channel_valid[0].cpu().numpy()
             x, channels = x[real], [c for c, r in zip(channels, real, strict=False) if r]
-        return thumbnail(self.data.domain.render(x, channels), SIDE)
+        return self.data.domain.render(x, channels)
 
 
 def take(run: Path, subject: Subject, device: torch.device | None = None) -> Album:
@@ -170,7 +170,7 @@ def _view_rows(subject: Subject, batch: Batch, views: Views, rows: list[int]) ->
         named.append((f"{view.role} {roles[: i + 1].count(view.role)}" if several else view.role, view))
     shown = []
     for i, row in enumerate(rows):
-        pairs = [(name, subject.render(*_one(view, i))) for name, view in named if view.part == "main"]
+        pairs = [(name, thumbnail(subject.render(*_one(view, i)), SIDE)) for name, view in named if view.part == "main"]
         shown.append(ViewRow(subject.item(row), pairs))
     return shown
 
@@ -188,7 +188,7 @@ def _reconstructions(subject: Subject, export: Export, views: Views, rows: list[
     for part in export.parts.values():
         part.eval()
     filled, cells, error = reconstruct(export, views[0], ratio)
-    return pictures(views[0], filled, cells, error, [subject.item(row) for row in rows], subject.render)
+    return pictures(views[0], filled, cells, error, [subject.item(row) for row in rows], subject.render, SIDE)
 
 
 def _device(export: Export) -> torch.device:
