@@ -55,7 +55,7 @@ class Normaliser(nn.Module):
         if view.valid is not None:
             x = torch.where(view.valid.unsqueeze(-1 if self.points else 1), x, zero)
         if view.channel_valid is not None:
-            keep = view.channel_valid[:, None] if self.points else view.channel_valid.view(len(x), -1, *spread)
+            keep = view.channel_valid[:, None] if self.points else view.channel_valid.view(x.shape[0], -1, *spread)
             x = torch.where(keep, x, zero)
         return x
 

@@ -108,7 +108,7 @@ class ConvNet(Backbone):
         out = maps[-1][0].flatten(2).transpose(1, 2)
         if visible is not None:
             out = Mask(flat(visible.index, 1), visible.total).gather(out)
-        prefix = out.new_zeros(len(out), 0, self.embed_dim)
+        prefix = out.new_zeros(out.shape[0], 0, self.embed_dim)
         return Features(valid_mean(out, kept.valid), prefix, out, kept.coords, kept.valid, kept.grid, maps)
 
     def _maps(self, x: Tensor, active: Tensor | None) -> list[tuple[Tensor, int]]:

@@ -86,7 +86,7 @@ def patch_coords(size: Sequence[int], patch: Sequence[int], like: Tensor) -> Ten
         like: `[B, ...]`, gives batch, device and precision.
     """
     dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
-    device, batch = like.device, len(like)
+    device, batch = like.device, like.shape[0]
     axes = [
         (torch.arange(g, dtype=dtype, device=device) + 0.5) * (p / n)
         for g, p, n in zip(grid_of(size, patch), patch, size, strict=True)
@@ -98,4 +98,4 @@ def patch_coords(size: Sequence[int], patch: Sequence[int], like: Tensor) -> Ten
 def extent_of(view: View) -> Tensor:
     """`[B, S]` float32 physical size of a grid view: cells times spacing, or cells where there is no spacing."""
     cells = row(view.x.shape[2:], torch.float32, view.x.device)
-    return cells.expand(len(view), -1) if view.spacing is None else view.spacing.to(cells.dtype) * cells
+    return cells.expand(view.x.shape[0], -1) if view.spacing is None else view.spacing.to(cells.dtype) * cells

@@ -86,7 +86,7 @@ class SinCos(nn.Module):
         if extent is None:
             raise ValueError("physical positions need the extent of the view")
         steps = extent / row(self.pitch, extent.dtype, extent.device)
-        spread = steps.view(len(steps), *[1] * (coords.ndim - 2), self.rank)
+        spread = steps.view(steps.shape[0], *[1] * (coords.ndim - 2), self.rank)
         return sincos(coords * spread.to(coords.dtype) - 0.5, self.dim)
 
 

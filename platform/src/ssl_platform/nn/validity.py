@@ -16,7 +16,7 @@ def cell_valid(view: View) -> Tensor:
     if view.valid is not None:
         return view.valid
     size = view.x.shape[2:]
-    return torch.ones(1, *size, dtype=torch.bool, device=view.x.device).expand(len(view), *size)
+    return torch.ones(1, *size, dtype=torch.bool, device=view.x.device).expand(view.x.shape[0], *size)
 
 
 def token_valid(view: View, patch: Sequence[int], min_valid: float = 0.0) -> Tensor | None:

@@ -106,7 +106,7 @@ class ViT(Backbone):
         coords, valid, grid = tokens.coords, tokens.valid, tokens.grid
         p = self.prefix_count
         if p:
-            x = torch.cat([self.prefix.expand(len(x), -1, -1).to(x.dtype), x], dim=1)
+            x = torch.cat([self.prefix.expand(x.shape[0], -1, -1).to(x.dtype), x], dim=1)
         mask = _joined(key_mask(valid, p), attn_mask, p)
         kept = Taps(taps, len(self.blocks))
         for number, block in enumerate(self.blocks):

@@ -57,7 +57,7 @@ def features_of(maps: Sequence[Tensor], view: View) -> Features:
     strides = [max(round(n / m) for n, m in zip(size, x.shape[2:], strict=True)) for x in maps]
     return Features(
         pooled=valid_mean(tokens, valid),
-        prefix=tokens.new_zeros(len(tokens), 0, tokens.shape[-1]),
+        prefix=tokens.new_zeros(tokens.shape[0], 0, tokens.shape[-1]),
         tokens=tokens,
         coords=patch_coords(grid, (1,) * len(grid), last),
         valid=valid,

@@ -51,7 +51,7 @@ class SliceBackbone(Backbone):
             raise NotImplementedError("nets over slices offer neither visible subsets nor outputs by name")
         inner, slices, slice_valid = self._cut(self.normalise(view))
         found = self.net(inner)
-        b = len(view)
+        b = view.x.shape[0]
         prefix = found.pooled.new_zeros(b, 0, self.embed_dim)
         pooled = valid_mean(found.pooled.unflatten(0, (b, slices)), slice_valid)
         pyramid = [(self._stack(m, b, slices, 2), stride) for m, stride in found.pyramid]

@@ -1,0 +1,79 @@
+"""An export runs without this package and gives what the encoder gives."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from ssl_platform import api
+from ssl_platform.errors import UsageError
+from ssl_platform.transfer.export_check import check
+from ssl_platform.transfer.portable import PortableEncoder
+
+Write = Callable[..., Path]
+
+
+def test_an_encoder_runs_elsewhere(toy_encoder: Write, tmp_path: Path) -> None:
+    out = tmp_path / "exported"
+    result = api.export(encoder=toy_encoder(), out=out)
+    assert result["status"] == "done" and result["difference"] < 1e-4
+    assert sorted(p.name for p in out.iterdir()) == [
+        "README.md",
+        "check.py",
+        "encoder.pt2",
+        "example.pt",
+        "preprocess.json",
+    ]
+    about = json.loads((out / "preprocess.json").read_text())
+    assert about["shape"] == ["batch", 1, 16, 16, 16] and about["outputs"] == {
+        "pooled": ["batch", 24],
+        "tokens": ["batch", 8, 24],
+    }
+    assert about["input"]["spacing"] == [2.0, 2.0, 2.0] and about["input"]["spacing_unit"] == "mm"
+    script = str(out / "check.py")
+    blocked = f"import runpy, sys; sys.modules['ssl_platform'] = None; runpy.run_path({script!r}, run_name='__main__')"
+    ran = subprocess.run([sys.executable, "-I", "-c", blocked], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0 and ran.stdout.startswith("OK"), ran.stderr
+    # in a batch size that was never traced, beside the encoder itself
+    x = torch.randn(5, 1, 16, 16, 16)
+    net = torch.export.load(str(out / "encoder.pt2")).module()
+    loaded = api.load_encoder(tmp_path / "encoder")
+    torch.testing.assert_close(net(x)["pooled"], loaded(x).pooled, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(net(x)["tokens"], loaded(x).tokens, atol=1e-5, rtol=1e-4)
+    # a changed output is found
+    example = torch.load(out / "example.pt", weights_only=True)
+    example["output"]["pooled"] += 1
+    torch.save(example, out / "example.pt")
+    with pytest.raises(ValueError, match="pooled differs"):
+        check(out)
+
+
+def test_cells_without_data_are_invalid(toy_encoder: Write) -> None:
+    loaded = api.load_encoder(toy_encoder())
+    portable = PortableEncoder(loaded.model, loaded.record).eval()
+    x = torch.randn(1, 1, 16, 16, 16)
+    x[..., :8] = float("nan")
+    view = loaded.record.contract.view_of(x[0], spacing=(2.0, 2.0, 2.0))
+    with torch.no_grad():
+        torch.testing.assert_close(portable(x)["pooled"], loaded(view).pooled)
+        assert not torch.allclose(portable(x.nan_to_num())["pooled"], loaded(view).pooled, atol=1e-3)
+
+
+def test_one_line_errors(toy_encoder: Write, tmp_path: Path) -> None:
+    encoder = toy_encoder()
+    (tmp_path / "file").touch()
+    for out, words in {encoder: "is not empty", tmp_path / "file": "is a file"}.items():
+        with pytest.raises(UsageError, match=words):
+            api.export(encoder=encoder, out=out)
+    with pytest.raises(UsageError, match="no such run folder"):
+        api.export(encoder=tmp_path / "absent", out=tmp_path / "x")
+    with pytest.raises(UsageError, match="this release writes torch"):
+        api.export(encoder=encoder, out=tmp_path / "x", format="onnx")
+    with pytest.raises(UsageError, match="either --encoder or --model"):
+        api.export(out=tmp_path / "x")
