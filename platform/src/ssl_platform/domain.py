@@ -212,3 +212,19 @@ class Domain:
             Unreadable: shape or geometry differ from the item's.
         """
         raise DataError(f"domain {self.name!r} cannot read masks")
+
+    def dense_metrics(
+        self, target: np.ndarray, prediction: np.ndarray, spacing: Sequence[float], classes: Mapping[int, str]
+    ) -> dict[str, float]:
+        """Metrics of one item's dense prediction besides Dice, which is always taken; none by default.
+
+        Args:
+            target: `[*shape]` integer classes in the normalised grid, -1 where unknown.
+            prediction: `[*shape]` integer classes.
+            spacing: physical size of a cell along each axis.
+            classes: the classes to score (not the background) by their number.
+
+        Returns:
+            By name, such as `hd95` and `hd95_tumour`; nan where a metric is not defined.
+        """
+        return {}

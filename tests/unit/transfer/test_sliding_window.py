@@ -26,9 +26,13 @@ def test_a_pointwise_model_is_reproduced_exactly_whatever_the_windows() -> None:
             place = tuple(s + c for s, c in zip(window.start, cell, strict=True))
             if all(0 <= p < n for p, n in zip(place, volume.shape, strict=True)):
                 out[cell] = volume[place]
-        return torch.from_numpy(out)[None, None]
+        return torch.from_numpy(out)
 
-    got = sliding_window(read, lambda x: torch.cat([x, -x], 1), volume.shape, (8, 8, 12), 2, batch=3)
+    def logits(windows):
+        x = torch.stack([read(w) for w in windows])[:, None]
+        return torch.cat([x, -x], 1)
+
+    got = sliding_window(logits, volume.shape, (8, 8, 12), 2, batch=3)
     expected = 1 / (1 + np.exp(-2 * volume))
     np.testing.assert_allclose(got[0], expected, atol=1e-5)
     np.testing.assert_allclose(got.sum(0), 1, atol=1e-5)

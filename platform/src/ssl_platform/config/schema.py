@@ -123,6 +123,31 @@ class HealthConfig(Section):
     items: int = Field(512, ge=16, description="items in a look")
 
 
+class FinetuneConfig(Section):
+    """`finetune.*`: how a model is trained for a task."""
+
+    mode: Literal["full", "frozen"] = Field("full", description="train encoder and head, or the head alone")
+    steps: int | Literal["auto"] = Field("auto", description="optimiser steps; auto: 50 passes, 200 to 5000 steps")
+    batch_size: int | Literal["auto"] = Field("auto", description="windows a step; auto: by their size")
+    lr: float | Literal["auto"] = Field("auto", description="peak learning rate of the head; auto: by mode")
+    weight_decay: float = Field(0.05, ge=0, description="weight decay of matrices")
+    layer_decay: float | Literal["auto"] = Field(
+        "auto", description="each block's learning rate as a fraction of the next one's; auto: 0.75, 1 from scratch"
+    )
+    warmup: str = Field("10%", description="duration of the linear warm-up: steps, 10ep or 5%")
+    clip: float = Field(1.0, gt=0, description="gradient-norm limit")
+    width: int = Field(16, ge=1, description="channels of the segmentation decoder at full resolution")
+    eval_every: int | Literal["auto"] = Field("auto", description="steps between validations; auto: ten in all")
+    overlap: float = Field(0.5, ge=0, lt=1, description="overlap of neighbouring windows when segmenting")
+    fold: int = Field(1, ge=1, description="round of a cross-validation that is trained")
+
+
+class CompareConfig(Section):
+    """`compare.*`: evaluations that are run where labels are given."""
+
+    seeds: int = Field(1, ge=1, description="repeats with other random weights, label draws and training order")
+
+
 class CacheConfig(Section):
     """`cache.*`."""
 
@@ -149,6 +174,8 @@ class RunConfig(Section):
     optim: OptimConfig = Field(default_factory=lambda: OptimConfig())
     trainer: TrainerConfig = Field(default_factory=lambda: TrainerConfig())
     health: HealthConfig = Field(default_factory=lambda: HealthConfig())
+    finetune: FinetuneConfig = Field(default_factory=lambda: FinetuneConfig())
+    compare: CompareConfig = Field(default_factory=lambda: CompareConfig())
     cache: CacheConfig = Field(default_factory=lambda: CacheConfig())
     init: str | None = Field(None, description="run or encoder file to start from (--init)")
     run: str | None = Field(None, description="run folder (--run)")

@@ -12,7 +12,7 @@ import numpy as np
 from ssl_platform.data.prepared import Prepared
 from ssl_platform.data.window import place_foreground
 from ssl_platform.domain import Domain, DomainOptions
-from ssl_platform.errors import Unreadable
+from ssl_platform.errors import Misfit, Unreadable
 from ssl_platform.types import Channel, Layout, Row, Window
 
 _HEADERS = threading.Lock()  # numpy parses headers with `ast`, whose state Python 3.11 shares among threads
@@ -42,6 +42,7 @@ class ToyDomain(Domain):
         meta=("brightness",),
     )
     suffixes = (".npy",)
+    tasks = ("classification", "regression", "segmentation")
     Options: ClassVar[type[DomainOptions]] = ToyOptions
     window: ClassVar[tuple[int, ...]] = (16, 16, 16)
     patch: ClassVar[tuple[int, ...]] = (4, 4, 4)
@@ -85,6 +86,18 @@ class ToyDomain(Domain):
         probability = float(self.options.foreground)
         cells = self.cache.open(row, self).foreground if probability and self.cache else None
         return place_foreground(cells, row, size, uniforms, probability)
+
+    def read_mask(self, row: Row, path: Path, resample: bool = False) -> np.ndarray:
+        """A `.npy` file of whole numbers in the item's shape."""
+        labels = np.load(path, allow_pickle=False)
+        if labels.shape != tuple(row.shape):
+            raise Misfit(f"mask {path.name} has shape {labels.shape}, its image has {tuple(row.shape)}")
+        return np.asarray(labels, dtype=np.int16)
+
+    def write_prediction(self, row: Row, prediction: np.ndarray, path: Path) -> Path:
+        """A `.npy` file."""
+        np.save(path, prediction)
+        return path
 
     def prepare_key(self) -> Mapping[str, Any]:
         """Where foreground windows lie does not change the stored item."""

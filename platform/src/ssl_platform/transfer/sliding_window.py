@@ -44,8 +44,7 @@ def blending(size: Sequence[int]) -> np.ndarray:
 
 @torch.inference_mode()
 def sliding_window(
-    read: Callable[[Window], Tensor],
-    model: Callable[[Tensor], Tensor],
+    logits: Callable[[list[Window]], Tensor],
     shape: Sequence[int],
     size: Sequence[int],
     classes: int,
@@ -55,8 +54,7 @@ def sliding_window(
     """`[classes, *shape]` float32 class probabilities of one item.
 
     Args:
-        read: window to model input `[1, C, *size]`.
-        model: `[b, C, *size]` to logits `[b, classes, *size]`.
+        logits: reads some windows and returns `[b, classes, *size]` logits.
         shape: cells of the item.
         size: cells of a window.
         classes: channels of the logits.
@@ -66,23 +64,16 @@ def sliding_window(
     total = np.zeros((classes, *shape), np.float32)
     weight_sum = np.zeros(tuple(shape), np.float32)
     weight = blending(size)
-    pending: list[Window] = []
-
-    def flush() -> None:
-        probabilities = model(torch.cat([read(w) for w in pending])).float().softmax(dim=1).cpu().numpy()
-        for window, found in zip(pending, probabilities, strict=True):
+    windows = list(windows_over(shape, size, overlap))
+    for first in range(0, len(windows), batch):
+        chosen = windows[first : first + batch]
+        probabilities = logits(chosen).float().softmax(dim=1).cpu().numpy()
+        for window, found in zip(chosen, probabilities, strict=True):
             inside, local = _overlap(window, shape)
             total[(slice(None), *inside)] += (found * weight)[(slice(None), *local)]
             weight_sum[inside] += weight[local]
-        pending.clear()
-
-    for window in windows_over(shape, size, overlap):
-        pending.append(window)
-        if len(pending) == batch:
-            flush()
-    if pending:
-        flush()
-    return total / np.maximum(weight_sum, 1e-12)
+    total /= np.maximum(weight_sum, 1e-12)
+    return total
 
 
 def _overlap(window: Window, shape: Sequence[int]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:

@@ -1,0 +1,240 @@
+"""`finetune`: from an encoder to a model for a task, scored once on the test items."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ssl_platform.config.provenance import dump
+from ssl_platform.config.schema import RunConfig
+from ssl_platform.data.loader import Loader
+from ssl_platform.data.split_file import write as write_splits
+from ssl_platform.encoder import Encoder, training_record
+from ssl_platform.errors import SslPlatformError
+from ssl_platform.plan import Plan
+from ssl_platform.train.metrics import MetricsFile
+from ssl_platform.train.run import RunFolder, default_path
+from ssl_platform.transfer.evaluation import Outcome, as_result, line_of
+from ssl_platform.transfer.fitting import Parts, choose_parts, recipe_of
+from ssl_platform.transfer.model import ModelRecord, TransferModel, write_model
+from ssl_platform.transfer.opening import Opened, device_of, open_transfer
+from ssl_platform.transfer.probe import write_predictions
+from ssl_platform.transfer.progress import Bar
+from ssl_platform.transfer.scoring import Scorer
+from ssl_platform.transfer.training import train
+from ssl_platform.views.maker import ViewMaker
+
+Say = Callable[[str], None]
+Keep = Callable[[TransferModel, ModelRecord], None]
+LogRow = Callable[[Mapping[str, float | int | str | None]], None]
+
+
+def finetune(config: RunConfig) -> dict[str, Any]:
+    """Train a model for a task from an encoder.
+
+    Args:
+        config: names encoder, data and labels; `finetune.*` says how.
+
+    Returns:
+        What `result.json` holds; metrics are named `finetune/metric` and taken once, on the test items.
+
+    Raises:
+        UsageError: found before the first step.
+        RunFailed: after it.
+    """
+    opened = open_transfer(config)
+    choose_parts(opened)  # what is wrong with labels or splits is told before a folder is made
+    folder = RunFolder(Path(config.run) if config.run else default_path(str(config.domain), "finetune"), "finetune")
+    folder.say(f"run {folder.path}")
+    try:
+        for line in [*opened.lines, opened.overlap()]:
+            folder.say(line)
+        write_splits(folder.file("splits.csv"), opened.data.facts, opened.codes)
+        opened.data.catalog.write(folder.file("catalog.parquet"))
+        outcome = train_and_score(
+            opened,
+            opened.encoder,
+            say=folder.say,
+            log=MetricsFile(folder.file("metrics.csv")).write,
+            keep=lambda model, record: _keep(folder, model, record),
+        )
+        folder.write_start(dump(config.model_copy(update={"run": None})))
+        _record(folder, opened, outcome)
+        folder.close("done")
+        return folder.result
+    except BaseException as error:
+        if isinstance(error, SslPlatformError):
+            folder.update(error=str(error))
+        folder.close("failed")
+        raise
+
+
+def train_and_score(
+    opened: Opened,
+    encoder: Encoder,
+    *,
+    say: Say | None = None,
+    log: LogRow | None = None,
+    keep: Keep | None = None,
+) -> Outcome:
+    """Train a copy of an encoder with a head on the train items, choose its weights on the validation items, and score
+    them once on the test items.
+
+    Args:
+        opened: data, labels, splits and `config.finetune`.
+        encoder: where training begins; it is left as it is.
+        say: takes a line for the user.
+        log: takes rows for `metrics.csv`.
+        keep: takes the model and its record whenever it is the best so far.
+
+    Returns:
+        Metrics of the test items. For segmentation `score` is `[n, M]`, the metrics of each item as named by
+        `details[0]["columns"]`, and `target` is empty. `details[0]` also holds steps, losses and the chosen step.
+
+    Raises:
+        LabelError: no labelled train or test items.
+        ConfigError: the task does not fit the encoder, or `finetune.*` is wrong.
+        RunFailed: training failed.
+    """
+    config, task, data = opened.config, opened.task, opened.data
+    tell: Say = say or (lambda line: None)
+    parts = choose_parts(opened)
+    scratch = encoder.path is None
+    recipe, batch_size, lines = recipe_of(config, parts, opened.window, task.kind, scratch=scratch)
+    for line in [*parts.lines, *lines]:
+        tell(line)
+    device = device_of(config)
+    torch.manual_seed(config.seed)
+    # A copy: the caller may start from the same encoder again.
+    backbone = copy.deepcopy(encoder.model).requires_grad_(True)
+    model = TransferModel(backbone, task, config.finetune.width, frozen=config.finetune.mode == "frozen")
+    if task.kind == "regression":
+        known = data.facts.target[parts.train]
+        model.shift.fill_(float(np.mean(known)))
+        model.scale.fill_(max(float(np.std(known)), 1e-12))
+    scorer = Scorer(opened, parts, device)
+    maker = training_maker(opened)
+    loader = _loader(opened, parts, scorer, maker, batch_size, device)
+    layout = data.facts.layout
+    record = ModelRecord(
+        encoder=encoder.record,
+        task=task,
+        values=() if layout is None else tuple(layout.values),
+        width=config.finetune.width,
+        mode=config.finetune.mode,
+        training=training_record(data.catalog.row(int(i)).fingerprint for i in parts.rows(parts.train)),
+    )
+
+    def improved(found: TransferModel, step: int) -> None:
+        if keep is not None:
+            keep(found, replace(record, step=step))
+
+    with Bar("finetune", sys.stderr) as bar:
+        history = train(
+            model,
+            iter(loader),
+            maker,
+            recipe,
+            device=device,
+            validate=scorer.validate if len(parts.validation) else None,
+            improved=improved,
+            log=log,
+            say=tell,
+            progress=bar,
+        )
+    outcome = scorer.test(model)
+    outcome.details[0] |= {
+        "fold": config.finetune.fold,
+        "steps": recipe.steps,
+        "best_step": history.best_step,
+        "validation": history.best,
+        "loss": {"first": history.first, "last": history.last},
+        "samples_per_second": recipe.steps * batch_size / max(history.seconds, 1e-9),
+    }
+    return outcome
+
+
+def training_maker(opened: Opened) -> ViewMaker:
+    """Makes augmented views of the size the encoder takes."""
+    data = opened.data
+    return ViewMaker(
+        data.domain.layout,
+        Plan.augmented(1, labels="required"),
+        opened.config.views.model_copy(update={"global_size": list(opened.window)}),
+        tuple(data.domain.views()),
+        opened.config.seed,
+        window=opened.window,
+    )
+
+
+def _loader(
+    opened: Opened, parts: Parts, scorer: Scorer, maker: ViewMaker, batch_size: int, device: torch.device
+) -> Loader:
+    """Endless batches of the labelled train items."""
+    data, config = opened.data, opened.config
+    rows = parts.rows(parts.train)
+    labels = data.labels_by_row(parts.train)
+    return Loader(
+        data.catalog.select(rows),
+        scorer.masked or data.domain,
+        maker.plan,
+        window=maker.read_size,
+        batch_size=batch_size,
+        seed=config.seed,
+        workers=parts.workers,
+        windows_per_item=config.data.windows_per_item,
+        labels=None if labels is None else labels[rows],
+        max_bad_fraction=config.data.max_bad_fraction,
+        pin=device.type == "cuda",
+    )
+
+
+def _keep(folder: RunFolder, model: TransferModel, record: ModelRecord) -> None:
+    write_model(folder.path, model, record)
+    folder.update(steps=record.step)
+
+
+def _record(folder: RunFolder, opened: Opened, outcome: Outcome) -> None:
+    """Write metrics and predictions, and say them."""
+    metrics = {f"finetune/{name}": metric for name, metric in outcome.metrics.items()}
+    for name, metric in metrics.items():
+        folder.say(line_of(name, metric))
+    path = folder.file("predictions_finetune.csv")
+    if opened.task.kind == "segmentation":
+        _write_item_metrics(path, outcome)
+    else:
+        write_predictions(path, outcome, opened.task)
+    details = outcome.details[0]
+    folder.update(
+        metrics=as_result(metrics),
+        steps=details["steps"],
+        loss=details["loss"],
+        samples_per_second=details["samples_per_second"],
+        encoder=str(opened.config.encoder),
+        task=opened.task.kind,
+        data_id=opened.data.catalog.id,
+        split_id=opened.data.splits.id or None,
+        labels_fraction=opened.config.labels.fraction,
+        seed=opened.config.seed,
+        overlap=opened.overlap(),
+        quarantined=len(opened.data.quarantined),
+        details={"finetune": details},
+        paths={"run": str(folder.path), "model": str(folder.file("model.safetensors"))},
+    )
+
+
+def _write_item_metrics(path: Path, outcome: Outcome) -> None:
+    """One row a test item: id and its metrics."""
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["id", *outcome.details[0]["columns"]])
+        for item, values in zip(outcome.ids, outcome.score, strict=True):
+            writer.writerow([item, *("" if np.isnan(v) else f"{v:.6g}" for v in values)])

@@ -1,0 +1,145 @@
+"""Scores a model in training on the validation items, and at its end once on the test items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from ssl_platform.errors import LabelError, RunFailed
+from ssl_platform.transfer.dense_evaluation import foreground, item_metrics, mean_metrics, segment
+from ssl_platform.transfer.evaluation import Outcome
+from ssl_platform.transfer.fitting import Parts
+from ssl_platform.transfer.intervals import over_groups
+from ssl_platform.transfer.item_evaluation import item_predictions
+from ssl_platform.transfer.masks import MaskedDomain, mask_paths
+from ssl_platform.transfer.metrics import mean_absolute_error, metrics_of
+from ssl_platform.transfer.model import TransferModel
+from ssl_platform.transfer.opening import Opened
+from ssl_platform.types import Metric
+
+MOST_VALIDATED = 64  # items looked at to choose weights; the test items are all scored
+_VALIDATION_OVERLAP = 0.25
+
+Function = Callable[[np.ndarray, np.ndarray], float]
+
+
+class Scorer:
+    """Scores models on the items of one round.
+
+    Args:
+        opened: data and clean views.
+        parts: its labelled entries.
+        device: where models are.
+
+    Attributes:
+        masked: the domain with masks, for segmentation; else None.
+
+    Raises:
+        LabelError: a mask's class cannot be scored.
+    """
+
+    def __init__(self, opened: Opened, parts: Parts, device: torch.device) -> None:
+        self.opened, self.parts, self.device = opened, parts, device
+        self.task, data = opened.task, opened.data
+        self.masked: MaskedDomain | None = None
+        self.classes: dict[int, str] = {}
+        if self.task.kind == "segmentation":
+            assert data.facts.layout is not None
+            values = data.facts.layout.values
+            if not values:
+                raise LabelError("no mask could be read, so there are no classes to segment")
+            masks = mask_paths(data.facts, data.catalog.column("id"))
+            self.masked = MaskedDomain(data.domain, masks, values, opened.config.labels.resample is not None)
+            self.classes = foreground(self.task.classes, values)
+
+    def validate(self, model: TransferModel) -> float:
+        """The value weights are chosen by, on at most 64 of the validation items.
+
+        Accuracy, mean average precision, negative mean absolute error or mean Dice, by task.
+        """
+        entries = self.parts.validation
+        if len(entries) > MOST_VALIDATED:
+            entries = entries[np.linspace(0, len(entries) - 1, MOST_VALIDATED).round().astype(int)]
+        if self.masked is not None:
+            items, _ = self._segmented(model, entries, full=False)
+            return mean_value([item["dice"] for item in items])
+        target, score, _ = self._predicted(model, entries)
+        if self.task.kind == "regression":  # R2 is not defined for one item
+            return -mean_absolute_error(target, score)
+        return next(iter(self._metrics().values()))(target, score)
+
+    def test(self, model: TransferModel) -> Outcome:
+        """Metrics of the test items with intervals over groups."""
+        entries = self.parts.test
+        if self.masked is not None:
+            return self._segmentation(model, entries)
+        target, score, kept = self._predicted(model, entries)
+        facts = self.parts.facts
+        groups = [facts.group[e] for e in kept]
+        metrics: dict[str, Metric] = {
+            name: over_groups(metric, target, score, groups) for name, metric in self._metrics().items()
+        }
+        return Outcome(metrics, target, score, [facts.id[e] for e in kept], [{"columns": list(metrics)}])
+
+    def _segmentation(self, model: TransferModel, entries: np.ndarray) -> Outcome:
+        items, kept = self._segmented(model, entries, full=True)
+        facts = self.parts.facts
+        metrics = mean_metrics(items, [facts.group[e] for e in kept])
+        score = np.array([[item.get(name, np.nan) for name in metrics] for item in items], dtype=np.float64)
+        details: dict[str, Any] = {"columns": list(metrics)}
+        return Outcome(metrics, np.zeros((len(items), 0)), score, [facts.id[e] for e in kept], [details])
+
+    def _metrics(self) -> dict[str, Function]:
+        return dict(metrics_of(self.task.kind, self.task.positive_index))
+
+    def _predicted(self, model: TransferModel, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[int]]:
+        """Targets, scores and the entries that could be read."""
+        data, facts = self.opened.data, self.parts.facts
+        found = item_predictions(
+            model,
+            self.opened.maker,
+            data.catalog,
+            data.domain,
+            self.opened.window,
+            self.parts.rows(entries),
+            device=self.device,
+            workers=self.parts.workers,
+        )
+        place = {int(row): i for i, row in enumerate(found.rows)}
+        kept = [int(e) for e in entries if int(facts.row[e]) in place]
+        if not kept:
+            raise RunFailed(f"no item could be read: {found.failures[0].reason}" if found.failures else "no items")
+        return facts.target[kept], found.score[[place[int(facts.row[e])] for e in kept]], kept
+
+    def _segmented(
+        self, model: TransferModel, entries: np.ndarray, *, full: bool
+    ) -> tuple[list[dict[str, float]], list[int]]:
+        """Metrics of each item, and the entries."""
+        assert self.masked is not None
+        opened, items = self.opened, []
+        for entry in entries.tolist():
+            row = opened.data.catalog.row(int(self.parts.facts.row[entry]))
+            prediction = segment(
+                model,
+                opened.maker,
+                opened.data.domain,
+                row,
+                opened.window,
+                device=self.device,
+                channels=opened.data.catalog.channels if opened.data.domain.layout.ragged_channels else (),
+                overlap=opened.config.finetune.overlap if full else _VALIDATION_OVERLAP,
+            )
+            target = self.masked.classes(row).data[0]
+            items.append(
+                item_metrics(opened.data.domain if full else None, target, prediction, row.spacing, self.classes)
+            )
+        return items, [int(e) for e in entries]
+
+
+def mean_value(values: list[float]) -> float:
+    """Mean of the values that are not nan; nan if there is none."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
