@@ -63,7 +63,7 @@ def patchify(x: Tensor, patch: Sequence[int]) -> Tensor:
 
 def unpatchify(values: Tensor, grid: Sequence[int], patch: Sequence[int], channels: int) -> Tensor:
     """The inverse of `patchify`: `[B, N, prod(patch) * C]` to `[B, C, *(grid * patch)]`."""
-    b, rank = len(values), len(grid)
+    b, rank = values.shape[0], len(grid)
     cut = values.reshape(b, *grid, *patch, channels)
     order = (0, 1 + 2 * rank, *(axis for i in range(rank) for axis in (1 + i, 1 + rank + i)))
     return cut.permute(order).reshape(b, channels, *(g * p for g, p in zip(grid, patch, strict=True)))

@@ -1,0 +1,155 @@
+"""The cells of a comparison: encoders under protocols, each beside the same net with random weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ssl_platform.config.schema import RunConfig
+from ssl_platform.data.fraction import draw_fraction
+from ssl_platform.encoder import Encoder
+from ssl_platform.errors import ConfigError
+from ssl_platform.transfer.comparison import Comparison
+from ssl_platform.transfer.evaluation import Outcome, evaluate, protocol
+from ssl_platform.transfer.features import ItemFeatures
+from ssl_platform.transfer.finetune import train_and_score
+from ssl_platform.transfer.intervals import over_groups, over_seeds, paired_difference
+from ssl_platform.transfer.metrics import metrics_of
+from ssl_platform.transfer.opening import Opened, untrained_like
+from ssl_platform.transfer.probe import embed_labelled
+from ssl_platform.types import Metric
+
+FINETUNE, SEEDS = "finetune", "evaluation seeds"
+Say = Callable[[str], None]
+
+
+def check_protocols(names: Sequence[str]) -> None:
+    """Refuse names of no protocol.
+
+    Raises:
+        ConfigError: naming those there are.
+    """
+    for name in names:
+        if name != FINETUNE:
+            protocol(name)
+
+
+class Cells:
+    """Measures encoders on one set of labelled items.
+
+    Args:
+        protocols: `knn`, `linear`, `finetune`.
+        seeds: of random weights, of drawing labels (`labels.fraction`) and of fine-tuning.
+        say: takes a line for the user.
+    """
+
+    def __init__(self, protocols: Sequence[str], seeds: Sequence[int], say: Say) -> None:
+        self.protocols, self.seeds, self.say = tuple(protocols), tuple(seeds), say
+        self._untrained: dict[tuple[str, str, int], Outcome] = {}
+
+    def rows(self, name: str, opened: Opened) -> Iterator[Comparison]:
+        """Rows of one encoder, a metric each.
+
+        Raises:
+            ConfigError: masks are compared by fine-tuning only.
+        """
+        frozen = [p for p in self.protocols if p != FINETUNE]
+        if opened.task.kind == "segmentation" and frozen:
+            raise ConfigError(f"--protocol {frozen[0]}: labels are masks, which are compared with --protocol finetune")
+        features = embed_labelled(opened, opened.encoder, f"embed {name}") if frozen else None
+        for word in self.protocols:
+            found, beside = [], []
+            for seed in self.seeds:
+                at = seeded(opened, seed)
+                changes = word == FINETUNE or opened.config.labels.fraction is not None
+                found.append(self._outcome(word, at, opened.encoder, features) if changes or not found else found[0])
+                beside.append(self._baseline(word, at, opened.encoder))
+            yield from _compared(name, word, opened, found, beside, repeated=len(set(map(id, found))) > 1)
+
+    def _outcome(self, word: str, opened: Opened, encoder: Encoder, features: ItemFeatures | None) -> Outcome:
+        if word == FINETUNE:
+            return train_and_score(opened, encoder)
+        if features is None:
+            features = embed_labelled(opened, encoder, "embed, random weights")
+        return evaluate(word, opened.data.facts, opened.codes, features, opened.task)
+
+    def _baseline(self, word: str, opened: Opened, encoder: Encoder) -> Outcome:
+        """The same architecture with random weights of this seed, measured once for all encoders that share it."""
+        seed = opened.config.seed
+        architecture = _architecture(encoder)
+        if (architecture, word, seed) not in self._untrained:
+            untrained = untrained_like(encoder, seed)
+            self.say(f"measuring {baseline_of(word)}, seed {seed}, {word}")
+            if word == FINETUNE:
+                self._untrained[architecture, word, seed] = train_and_score(opened, untrained)
+            else:  # one embedding serves all protocols on frozen features
+                features = embed_labelled(opened, untrained, "embed, random weights")
+                for other in self.protocols:
+                    if other != FINETUNE:
+                        self._untrained[architecture, other, seed] = self._outcome(other, opened, untrained, features)
+        return self._untrained[architecture, word, seed]
+
+
+def baseline_of(word: str) -> str:
+    """What a protocol's baseline is called."""
+    return "scratch" if word == FINETUNE else "random"
+
+
+def seeded(opened: Opened, seed: int) -> Opened:
+    """The same data under another evaluation seed: the labels drawn, the order of training, random weights."""
+    config: RunConfig = opened.config.model_copy(update={"seed": seed})
+    codes = opened.data.splits.codes
+    if config.labels.fraction is not None:
+        codes, _ = draw_fraction(opened.data.facts, codes, config.labels.fraction, seed)
+    return replace(opened, config=config, codes=codes)
+
+
+def _architecture(encoder: Encoder) -> str:
+    """Hash of what random weights of the same net depend on besides the seed."""
+    digest = hashlib.blake2b(json.dumps(encoder.record.backbone.as_dict(), sort_keys=True).encode(), digest_size=8)
+    for value in encoder.model.normaliser.state_dict().values():
+        digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _compared(
+    name: str, word: str, opened: Opened, found: list[Outcome], beside: list[Outcome], repeated: bool
+) -> Iterator[Comparison]:
+    """A row a metric: means over seeds, or one seed with intervals over groups."""
+    for metric in found[0].metrics:
+        ours, theirs = ([o.metrics[metric].value for o in outcomes] for outcomes in (found, beside))
+        if len(found) == 1:
+            difference = paired_over_groups(opened, metric, found[0], beside[0])
+            value, other = found[0].metrics[metric], beside[0].metrics[metric]
+        else:
+            difference = paired_difference(ours, theirs, SEEDS)
+            # A frozen encoder under a protocol that draws nothing gives one value: its interval is over groups.
+            value = over_seeds(ours, SEEDS) if repeated else found[0].metrics[metric]
+            other = over_seeds(theirs, SEEDS)
+        yield Comparison(name, f"{word}/{metric}", value, baseline_of(word), other, difference, len(found))
+
+
+def paired_over_groups(opened: Opened, metric: str, a: Outcome, b: Outcome) -> Metric:
+    """The difference of two outcomes on the same test items, with its interval from resampling groups."""
+    plain = Metric(a.metrics[metric].value - b.metrics[metric].value)
+    if a.ids != b.ids:
+        return plain
+    facts = opened.data.facts
+    group = dict(zip(facts.id, facts.group, strict=True))
+    groups = [group[item] for item in a.ids]
+    scores = np.stack([a.score, b.score], axis=1)
+    if opened.task.kind == "segmentation":
+        at = list(a.metrics).index(metric)
+
+        def apart(target: np.ndarray, score: np.ndarray) -> float:
+            return float(np.nanmean(score[:, 0, at]) - np.nanmean(score[:, 1, at]))
+
+        return over_groups(apart, a.score, scores, groups)
+    function = metrics_of(opened.task.kind, opened.task.positive_index).get(metric)
+    if function is None:
+        return plain
+    return over_groups(lambda t, s: function(t, s[:, 0]) - function(t, s[:, 1]), a.target, scores, groups)
