@@ -20,14 +20,14 @@ _TO_UNIT = 2.0**-24
 
 def _shift(x: Tensor, bits: int) -> Tensor:
     """Logical right shift of a signed 64-bit tensor."""
-    return (x >> bits) & ((1 << (64 - bits)) - 1)
+    return (x >> bits).bitwise_and_((1 << (64 - bits)) - 1)
 
 
 def _mix(x: Tensor) -> Tensor:
     """SplitMix64's finaliser (Steele, Lea, Flood, 2014): a bijection of 64-bit integers."""
-    x = (x ^ _shift(x, 30)) * _MIX_1
-    x = (x ^ _shift(x, 27)) * _MIX_2
-    return x ^ _shift(x, 31)
+    x = _shift(x, 30).bitwise_xor_(x).mul_(_MIX_1)  # in place: fresh memory costs more than the arithmetic
+    x = _shift(x, 27).bitwise_xor_(x).mul_(_MIX_2)
+    return _shift(x, 31).bitwise_xor_(x)
 
 
 def name_key(name: str) -> int:

@@ -94,6 +94,17 @@ class Crop:
         matrix = spacing[:, :, None] * self.matrix
         return Geometry(matrix, origin + spacing * self.centre - matrix.sum(-1) / 2, item)
 
+    def rows(self, own: slice) -> Crop:
+        """The crops of some of the samples, without parameters."""
+        return replace(
+            self,
+            centre=self.centre[own],
+            base=self.base[own],
+            rotation=None if self.rotation is None else self.rotation[own],
+            swaps=tuple((a, b, swapped[own]) for a, b, swapped in self.swaps),
+            params={},
+        )
+
     def scaled_to(self, ratio: tuple[float, ...]) -> Crop:
         """The same place in a window with `ratio` times as many cells along each axis."""
         if all(r == 1 for r in ratio):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -15,6 +16,8 @@ from ssl_platform.views.photometry import Photometry
 from ssl_platform.views.recipe import ViewRecipe
 from ssl_platform.views.resample import resample
 from ssl_platform.views.sources import Made, Source
+
+_CACHED = 1 << 20  # float32 numbers: 4 MiB of values, about as much again of intermediates
 
 Sources = Mapping[tuple[int, str], Source]
 
@@ -50,7 +53,7 @@ def make_grids(
     made: dict[str, Made] = {}
     for members in groups.values():
         source = sources[members[0].spec.read, members[0].spec.part]
-        draws = Draws.cat([streams[r.photometry].child("intensity") for r in members])
+        draws = [streams[r.photometry].child("intensity") for r in members]
         made |= _make_group(members, source, [crops[r.name] for r in members], draws, photometry)
     return made
 
@@ -97,33 +100,84 @@ def _kind(recipe: ViewRecipe, crop: Crop) -> tuple[object, ...]:
 
 
 def _make_group(
-    members: Sequence[ViewRecipe], source: Source, crops: Sequence[Crop], draws: Draws, photometry: Photometry
+    members: Sequence[ViewRecipe],
+    source: Source,
+    crops: Sequence[Crop],
+    draws: Sequence[Draws],
+    photometry: Photometry,
 ) -> dict[str, Made]:
-    part, size, count = source.part, members[0].size, len(members)
+    """Views of one kind, all together; on a CPU in slices of the batch that its cache holds."""
+    part, size, augment = source.part, members[0].size, members[0].photometric
     geometries = [c.geometry(part.spacing, part.origin, source.item) for c in crops]
     spacing = cell_size(geometries, size)
+    pieces = [
+        _values(
+            source.rows(own),
+            [c.rows(own) for c in crops],
+            spacing[:, own],
+            [d.select(own) for d in draws],
+            size,
+            photometry,
+            augment,
+        )
+        for own in _slices(source.x, size, len(members))
+    ]
+    x = _joined([piece[0] for piece in pieces])
+    masks = [piece[1] for piece in pieces if piece[1] is not None]
+    valid = _joined(masks) if masks else None
+    params = {name: _joined([piece[2][name] for piece in pieces]) for name in pieces[0][2]}
+    return {
+        recipe.name: Made(
+            x=x[k],
+            valid=None if valid is None else valid[k],
+            geometry=geometries[k],
+            spacing=spacing[k],
+            params=crops[k].params | {name: value[k] for name, value in params.items()},
+        )
+        for k, recipe in enumerate(members)
+    }
+
+
+def _values(
+    source: Source,
+    crops: Sequence[Crop],
+    spacing: Tensor,
+    draws: Sequence[Draws],
+    size: tuple[int, ...],
+    photometry: Photometry,
+    augment: bool,
+) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
+    """Values `[V, B, C, *size]`, validity and parameters of V views: one resample, one pass of every operation."""
+    part, views = source.part, len(crops)
+    stream, spacing = Draws.cat(list(draws)), spacing.flatten(0, 1)
     params: dict[str, Tensor] = {}
-    sigma = None
-    augment = members[0].photometric
-    if augment:
-        sigma = photometry.sigma(spacing, draws)
-        if sigma is not None:
-            params["blur.sigma"] = sigma
+    sigma = photometry.sigma(spacing, stream) if augment else None
+    if sigma is not None:
+        params["blur.sigma"] = sigma
     x, valid = resample(source.x, source.valid, crops, size, photometry.layout.fill, sigma)
-    meta = {name: value.repeat(count) for name, value in source.meta.items()}
-    kept = None if part.channel_valid is None else part.channel_valid.repeat(count, 1)
-    x, drawn = photometry.apply(x, valid, kept, part.channels, spacing, meta, draws, augment)
+    meta = {name: value.repeat(views) for name, value in source.meta.items()}
+    kept = None if part.channel_valid is None else part.channel_valid.repeat(views, 1)
+    x, drawn = photometry.apply(x, valid, kept, part.channels, spacing, meta, stream, augment)
     params |= drawn
-    made = {}
-    rows = len(source.x)
-    for k, (recipe, geometry, crop) in enumerate(zip(members, geometries, crops, strict=True)):
-        own = slice(k * rows, (k + 1) * rows)
-        drawn = crop.params | {name: value[own] for name, value in params.items()}
-        made[recipe.name] = Made(x[own], None if valid is None else valid[own], geometry, spacing[own], drawn)
-    return made
+    apart = {name: value.unflatten(0, (views, -1)) for name, value in params.items()}
+    return x.unflatten(0, (views, -1)), None if valid is None else valid.unflatten(0, (views, -1)), apart
+
+
+def _slices(x: Tensor, size: tuple[int, ...], views: int) -> list[slice]:
+    """Samples made at once: all of them, or on a CPU as many as leave the views within `_CACHED` numbers.
+
+    Results do not depend on it; a batch that overflows the cache takes up to twice as long.
+    """
+    rows, channels = x.shape[:2]
+    step = rows if x.device.type != "cpu" else max(1, _CACHED // (views * channels * math.prod(size)))
+    return [slice(start, start + step) for start in range(0, rows, step)]
+
+
+def _joined(pieces: Sequence[Tensor]) -> Tensor:
+    return pieces[0] if len(pieces) == 1 else torch.cat(list(pieces), 1)
 
 
 def cell_size(geometries: Sequence[Geometry], size: tuple[int, ...]) -> Tensor:
-    """`[V * B, S]` physical size of a view's cells along its own axes."""
-    matrix = torch.cat([g.matrix for g in geometries])
-    return matrix.square().sum(1).sqrt() / constant(size, matrix.device)
+    """`[V, B, S]` physical size of a view's cells along its own axes."""
+    matrix = torch.stack([g.matrix for g in geometries])
+    return matrix.square().sum(2).sqrt() / constant(size, matrix.device)

@@ -29,7 +29,7 @@ def normal_field(draws: Draws, name: str, count: int) -> Tensor:
     radius = lanes[:, : 2 * hashes].to(torch.float32).add_(32768.5).mul_(_UNIT)  # in (0, 1)
     radius = radius.log_().mul_(-2).sqrt_()
     angle = lanes[:, 2 * hashes :].to(torch.float32).mul_(2 * math.pi * _UNIT)
-    out = torch.cat([torch.cos(angle), torch.sin(angle)], 1)
-    out[:, : 2 * hashes].mul_(radius)
-    out[:, 2 * hashes :].mul_(radius)
-    return out[:, :count]
+    out = torch.empty(len(lanes), 2, 2 * hashes, device=lanes.device)
+    torch.cos(angle, out=out[:, 0])
+    torch.sin(angle, out=out[:, 1])
+    return out.mul_(radius[:, None]).flatten(1)[:, :count]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,17 @@ class Source:
     item: Tensor
     spatial: bool
     meta: dict[str, Tensor]
+
+    def rows(self, own: slice) -> Source:
+        """Values and facts of some of the samples (`item` stays whole)."""
+        kept = None if self.part.channel_valid is None else self.part.channel_valid[own]
+        return replace(
+            self,
+            part=replace(self.part, channel_valid=kept),
+            x=self.x[own],
+            valid=None if self.valid is None else self.valid[own],
+            meta={name: value[own] for name, value in self.meta.items()},
+        )
 
 
 @dataclass(frozen=True)
