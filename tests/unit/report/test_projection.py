@@ -19,7 +19,9 @@ def test_the_same_embeddings_give_the_same_map() -> None:
     torch.manual_seed(1)
     first, method = project(z)
     torch.manual_seed(2)
+    torch.set_num_threads(2)
     second, _ = project(z)
+    assert torch.get_num_threads() == 2
     assert method == "tsne" and torch.equal(first, second)
 
 

@@ -8,6 +8,8 @@ groups keep some meaning and nothing is random: the same embeddings give the sam
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -30,11 +32,12 @@ def project(z: Tensor) -> tuple[Tensor, Literal["pca", "tsne"]]:
     Returns:
         `[n, 2]` float32 in `[0, 1]` with one scale for both axes, and how they were found.
     """
-    unit = torch.nn.functional.normalize(z.detach().float().cpu(), dim=1)
-    start = principal(unit)
-    if len(unit) < SMALL or float(start.std()) < 1e-6:
-        return _framed(start), "pca"
-    return _framed(_refined(unit, start)), "tsne"
+    with _one_thread():
+        unit = torch.nn.functional.normalize(z.detach().float().cpu(), dim=1)
+        start = principal(unit)
+        if len(unit) < SMALL or float(start.std()) < 1e-6:
+            return _framed(start), "pca"
+        return _framed(_refined(unit, start)), "tsne"
 
 
 def principal(x: Tensor) -> Tensor:
@@ -73,19 +76,35 @@ def _refined(x: Tensor, start: Tensor) -> Tensor:
     y = start / start.std(dim=0).max() * 1e-4
     velocity, gain = torch.zeros_like(y), torch.ones_like(y)
     rate = max(50.0, len(x) / EXAGGERATION)
+    closeness, pull = torch.empty_like(p), torch.empty_like(p)
+    ones = torch.ones(len(x), 1)
     for step in range(STEPS):
         early = step < EXAGGERATED_STEPS
-        closeness = 1 / (1 + torch.cdist(y, y, compute_mode="donot_use_mm_for_euclid_dist").square())
+        square = y.square().sum(dim=1, keepdim=True)
+        # 1 / (1 + distance^2) of all pairs, in place: these n x n passes are all the time there is.
+        torch.addmm(square + 1, y, y.T, alpha=-2, out=closeness).add_(square.T).clamp_min_(1.0).reciprocal_()
         closeness.fill_diagonal_(0.0)
-        q = (closeness / closeness.sum()).clamp_min(1e-12)
-        pull = ((EXAGGERATION if early else 1.0) * p - q) * closeness
-        gradient = 4 * (pull.sum(dim=1, keepdim=True) * y - pull @ y)
+        torch.mul(closeness, -1 / float(closeness.sum()), out=pull)
+        pull.add_(p, alpha=EXAGGERATION if early else 1.0).mul_(closeness)
+        summed = pull @ torch.cat([y, ones], dim=1)
+        gradient = 4 * (summed[:, 2:] * y - summed[:, :2])
         # Jacobs' gains, as in the paper's own code: an axis that keeps its direction goes faster.
         gain = torch.where(gradient * velocity < 0, gain + 0.2, gain * 0.8).clamp_min(0.01)
         velocity = (0.5 if early else 0.8) * velocity - rate * gain * gradient
         y = y + velocity
         y = y - y.mean(dim=0)
     return y
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums in one order whatever the machine; threads gain little here and lose much on a busy one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _framed(y: Tensor) -> Tensor:
