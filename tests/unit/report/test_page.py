@@ -149,11 +149,17 @@ def test_a_bare_folder_makes_a_short_page(tmp_path: Path) -> None:
 def test_an_evaluation_shows_intervals_and_baselines(tmp_path: Path) -> None:
     metric = {"value": 0.812, "ci95": [0.75, 0.86], "ci_over": "groups"}
     beside = {"random": {"value": 0.412, "ci95": [0.33, 0.49], "ci_over": "groups"}}
-    result = {"command": "probe", "status": "done", "metrics": {"knn/accuracy": metric}}
+    result = {
+        "command": "probe",
+        "status": "done",
+        "overlap": "0 of 36 test items were in pretraining",
+        "metrics": {"knn/accuracy": metric},
+    }
     (tmp_path / "result.json").write_text(json.dumps(result | {"baselines": {"knn/accuracy": beside}}))
     text = text_of(tmp_path)
-    assert "knn accuracy 0.812 [0.75, 0.86]" in re.search(r"<h1>(.*?)</h1>", text)[1]  # type: ignore[index]
-    assert "<td>0.412 [0.33, 0.49]</td>" in text and "<td>groups</td>" in text
+    assert "kNN accuracy 0.812 [0.750, 0.860]" in re.search(r"<h1>(.*?)</h1>", text)[1]  # type: ignore[index]
+    assert "<td>0.412 [0.330, 0.490]</td>" in text and "<td>groups</td>" in text
+    assert "0 of 36 test items were in pretraining." in text
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from ssl_platform.report.album import Album
 from ssl_platform.report.curves import Chart, further_charts, loss_chart
 from ssl_platform.report.health_charts import health_charts
 from ssl_platform.report.markup import NONE, duration, number
-from ssl_platform.report.redaction import LEFT_OUT, Redaction
+from ssl_platform.report.redaction import Redaction
 from ssl_platform.train.metrics import read_rows
 from ssl_platform.train.run import read_config, read_result
 
@@ -44,7 +44,7 @@ class Score:
     """One row of the table of results.
 
     Attributes:
-        name: `protocol/metric`.
+        name: protocol and metric in words.
         value: with its interval.
         beside: the same under each baseline.
         over: what the interval is over.
@@ -68,6 +68,7 @@ class Content:
         anonymous: whether paths, names and pictures are left out.
         figures: for the head.
         scores: results of evaluations.
+        overlap: how many test items were in pretraining; empty when nobody asked.
         curves: loss first.
         health: numbers behind the verdict.
         album: pictures and embeddings, or None.
@@ -89,6 +90,7 @@ class Content:
     anonymous: bool
     figures: list[Figure] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
+    overlap: str = ""
     curves: list[Chart] = field(default_factory=list)
     health: list[Chart] = field(default_factory=list)
     album: Album | None = None
@@ -136,6 +138,7 @@ def collect(run: Path, anonymous: bool = False) -> Content:
         anonymous=anonymous,
         figures=list(_figures(result, facts, untrained)),
         scores=list(_scores(result)),
+        overlap=str(result.get("overlap") or ""),
         curves=([loss] if loss else []) + further_charts(rows),
         health=health_charts(rows, untrained, facts.get("family")),
         album=shown,
@@ -171,11 +174,11 @@ def _about(config: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
 
 # ------------------------------------------------------------------------------------------------------------ numbers
 def _figures(result: Mapping[str, Any], facts: Mapping[str, Any], untrained: Mapping[str, Any]) -> Iterator[Figure]:
-    for name, metric in list((result.get("metrics") or {}).items())[:2]:
+    shown = list((result.get("metrics") or {}).items())[:2] if result.get("command") == "pretrain" else []
+    for name, metric in shown:
         beside = ((result.get("baselines") or {}).get(name) or {}).get("random")
         note = f"random init. {_bare(beside)}" if beside is not None else ""
-        words = name.replace("knn/", "kNN ").replace("/", " ").replace("_", " ")
-        yield Figure(words, number(metric.get("value")), note)
+        yield Figure(spoken(name), _score(metric.get("value")), note)
     rank = (result.get("health") or {}).get("effective_rank")
     if rank is not None:
         yield Figure("effective rank", number(rank), f"untrained {number(untrained.get('effective_rank'))}")
@@ -194,20 +197,31 @@ def _figures(result: Mapping[str, Any], facts: Mapping[str, Any], untrained: Map
 
 
 def _bare(metric: Any) -> str:
-    return number(metric.get("value") if isinstance(metric, dict) else metric)
+    return _score(metric.get("value") if isinstance(metric, dict) else metric)
+
+
+def spoken(name: str) -> str:
+    """A metric's name in words: `knn/balanced_accuracy` is `kNN balanced accuracy`."""
+    words = name.replace("/", " ").replace("_", " ").split()
+    return " ".join({"knn": "kNN", "auc": "AUC", "hd95": "HD95", "f1": "F1"}.get(word, word) for word in words)
+
+
+def _score(value: float | None) -> str:
+    """Three decimals, so that columns of scores line up; large values as any number."""
+    return f"{value:.3f}" if value is not None and abs(value) < 100 else number(value)
 
 
 def _scores(result: Mapping[str, Any]) -> Iterator[Score]:
     for name, metric in (result.get("metrics") or {}).items():
         beside = (result.get("baselines") or {}).get(name) or {}
         others = {word: _with_interval(m if isinstance(m, dict) else {"value": m}) for word, m in beside.items()}
-        yield Score(name, _with_interval(metric), others, str(metric.get("ci_over") or ""))
+        yield Score(spoken(name), _with_interval(metric), others, str(metric.get("ci_over") or ""))
 
 
 def _with_interval(metric: Mapping[str, Any]) -> str:
-    text = number(metric.get("value"))
+    text = _score(metric.get("value"))
     interval = metric.get("ci95")
-    return f"{text} [{number(interval[0])}, {number(interval[1])}]" if interval else text
+    return f"{text} [{_score(interval[0])}, {_score(interval[1])}]" if interval else text
 
 
 # -------------------------------------------------------------------------------------------------------------- texts
@@ -300,6 +314,3 @@ def _environment(run: Path, result: Mapping[str, Any]) -> Iterator[tuple[str, st
     for key in ("data_id", "split_id"):
         if result.get(key):
             yield key.replace("_", " "), str(result[key])
-
-
-__all__ = ["LEFT_OUT", "Content", "Figure", "Score", "collect"]

@@ -18,7 +18,7 @@ import numpy as np
 from ssl_platform.data.files import replace_file
 from ssl_platform.report import sections
 from ssl_platform.report.content import Content, collect
-from ssl_platform.report.markup import Html, join, tag
+from ssl_platform.report.markup import Html, tag
 from ssl_platform.report.pictures import data_uri, thumbnail
 
 NAME, ANONYMOUS_NAME = "report.html", "report-anonymous.html"
@@ -175,6 +175,3 @@ def _data(content: Content, encode: sections.Encode) -> dict[str, Any]:
             "thumbnails": {str(i): encode(p) for i, p in found.thumbnails.items() if i not in in_rows},
         },
     }
-
-
-__all__ = ["ANONYMOUS_NAME", "MAX_BYTES", "NAME", "html", "inlined", "join", "script", "style", "write"]

@@ -57,7 +57,7 @@ def head(content: Content) -> Html:
         title = _WORDS.get(content.verdict, content.verdict)
         cause = content.cause
     elif content.scores:
-        title = f"{_spoken(content.scores[0].name)} {content.scores[0].value}"
+        title = f"{content.scores[0].name} {content.scores[0].value}"
         cause = _beside(content.scores[0])
     else:
         title, cause = content.command.capitalize(), ""
@@ -104,10 +104,6 @@ def banner(content: Content) -> Html | None:
     )
 
 
-def _spoken(name: str) -> str:
-    return name.replace("/", " ").replace("_", " ")
-
-
 def _beside(score: Score) -> str:
     return ", ".join(f"{word} {value}" for word, value in score.beside.items())
 
@@ -117,9 +113,11 @@ def scores(content: Content) -> Section | None:
     if not content.scores or (content.verdict and len(content.scores) == 1 and "[" not in content.scores[0].value):
         return None
     words = sorted({word for score in content.scores for word in score.beside})
-    rows = [(_spoken(s.name), s.value, *(s.beside.get(w, NONE) for w in words), s.over or NONE) for s in content.scores]
+    rows = [(s.name, s.value, *(s.beside.get(w, NONE) for w in words), s.over or NONE) for s in content.scores]
     columns = ["metric", "value [95 % interval]", *words, "interval over"]
-    return Section("results", "Results", "Results", table(columns, rows, "Results and baselines", class_="numbers"))
+    shown = table(columns, rows, "Results and baselines", class_="numbers")
+    note = lead(f"{content.overlap[0].upper()}{content.overlap[1:]}.") if content.overlap else None
+    return Section("results", "Results", "Results", tag("div", note, shown))
 
 
 # ----------------------------------------------------------------------------------------------------------- charts

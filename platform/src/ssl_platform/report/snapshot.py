@@ -233,7 +233,7 @@ def _map(subject: Subject, export: Export) -> EmbeddingMap | None:
 def _embed(subject: Subject, export: Export, rows: np.ndarray) -> tuple[Tensor, list[int], Callable[[int], np.ndarray]]:
     """Embeddings of as many items as time allows, their rows (ascending), and their pictures by place."""
     began = time.monotonic()
-    data, model = subject.data, subject.model
+    model = subject.model
     found: dict[int, Tensor] = {}
     passes = PASSES if len(rows) > 16 * PASSES else 1
     for number in range(passes):
@@ -248,7 +248,6 @@ def _embed(subject: Subject, export: Export, rows: np.ndarray) -> tuple[Tensor, 
         batch, _ = next(_windows(subject, np.array([order[place]])))
         return subject.render(*_one(model.maker.clean(batch), 0))
 
-    assert data.catalog is not None
     return torch.stack([found[row] for row in order]), order, shown
 
 
