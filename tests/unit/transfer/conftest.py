@@ -53,3 +53,22 @@ def toy_data(tmp_path: Path) -> Path:
     from ssl_platform.testing.toy_domain import ToyDomain
 
     return ToyDomain(ToyDomain.Options()).sample_data(tmp_path / "data")
+
+
+@pytest.fixture
+def toy_masks(tmp_path: Path) -> Path:
+    """Ten noisy volumes of 16 cells with a bright ball and its mask (7 is the ball), split 6/2/2; the manifest."""
+    import numpy as np
+
+    folder = tmp_path / "balls"
+    folder.mkdir()
+    rng, lines = np.random.default_rng(0), ["path,mask,split"]
+    for i in range(10):
+        cells = np.indices((16, 16, 16)) - rng.integers(5, 11, (3, 1, 1, 1))
+        ball = (cells**2).sum(0) < 16
+        np.save(folder / f"item{i}.npy", (0.3 * rng.normal(size=ball.shape) + 2 * ball).astype(np.float32))
+        np.save(folder / f"ball{i}.npy", (7 * ball).astype(np.uint8))
+        lines.append(f"item{i}.npy,ball{i}.npy,{'train' if i < 6 else 'val' if i < 8 else 'test'}")
+    manifest = folder / "manifest.csv"
+    manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return manifest

@@ -20,6 +20,7 @@ from ssl_platform.data.split_file import write as write_splits
 from ssl_platform.encoder import Encoder, training_record
 from ssl_platform.errors import SslPlatformError
 from ssl_platform.plan import Plan
+from ssl_platform.train.atomic import write_text
 from ssl_platform.train.metrics import MetricsFile
 from ssl_platform.train.run import RunFolder, default_path
 from ssl_platform.transfer.evaluation import Outcome, as_result, line_of
@@ -57,6 +58,7 @@ def finetune(config: RunConfig) -> dict[str, Any]:
     try:
         for line in [*opened.lines, opened.overlap()]:
             folder.say(line)
+        folder.write_start(_resolved(config))
         write_splits(folder.file("splits.csv"), opened.data.facts, opened.codes)
         opened.data.catalog.write(folder.file("catalog.parquet"))
         outcome = train_and_score(
@@ -66,7 +68,7 @@ def finetune(config: RunConfig) -> dict[str, Any]:
             log=MetricsFile(folder.file("metrics.csv")).write,
             keep=lambda model, record: _keep(folder, model, record),
         )
-        folder.write_start(dump(config.model_copy(update={"run": None})))
+        write_text(folder.file("config.yaml"), _resolved(config))  # by now every auto has its value
         _record(folder, opened, outcome)
         folder.close("done")
         return folder.result
@@ -195,6 +197,10 @@ def _loader(
         max_bad_fraction=config.data.max_bad_fraction,
         pin=device.type == "cuda",
     )
+
+
+def _resolved(config: RunConfig) -> str:
+    return dump(config.model_copy(update={"run": None}))
 
 
 def _keep(folder: RunFolder, model: TransferModel, record: ModelRecord) -> None:
