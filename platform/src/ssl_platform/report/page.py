@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ssl_platform.data.files import replace_file
-from ssl_platform.report import sections
+from ssl_platform.report import picture_sections, sections
 from ssl_platform.report.content import Content, collect
 from ssl_platform.report.markup import Html, tag
 from ssl_platform.report.pictures import data_uri, thumbnail
@@ -73,10 +73,10 @@ def html(content: Content, factor: float = 1.0) -> str:
         sections.scores(content),
         sections.health(content),
         sections.curves(content),
-        sections.reconstructions(content, encode),
-        sections.views(content, encode),
-        sections.embedding(content),
-        sections.neighbours(content, encode),
+        picture_sections.reconstructions(content, encode),
+        picture_sections.views(content, encode),
+        picture_sections.embedding(content),
+        picture_sections.neighbours(content, encode),
         sections.quarantine(content),
         sections.settings(content),
         sections.reproduce(content),
@@ -151,7 +151,7 @@ def inlined(data: Any) -> str:
     return text
 
 
-def _data(content: Content, encode: sections.Encode) -> dict[str, Any]:
+def _data(content: Content, encode: picture_sections.Encode) -> dict[str, Any]:
     charts = [chart.as_dict() for chart in (*content.health, *content.curves)]
     found = None if content.album is None else content.album.embedding
     if found is None:
