@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssl_platform.config.schema import LabelsConfig
-from ssl_platform.data.fraction import draw_fraction
+from ssl_platform.data.fraction import draw_count, draw_fraction, fewer_labels
 from ssl_platform.data.labels import resolve
 from ssl_platform.data.splits import resolve as split
 from ssl_platform.errors import DataError
@@ -55,3 +55,25 @@ def test_a_fraction_is_above_zero_and_at_most_one(tmp_path, fraction):
     facts, codes = data(tmp_path, ["a", "b"] * 100)
     with pytest.raises(DataError, match=f"labels.fraction={fraction} is not above 0 and at most 1"):
         draw_fraction(facts, codes, fraction)
+
+
+def test_a_number_of_labels_is_met_and_spread_over_the_classes(tmp_path):
+    facts, codes = data(tmp_path, ["a"] * 150 + ["b"] * 30 + ["c"] * 20)
+    draws = [draw_count(facts, codes, n)[0] for n in (2, 10, 11)]
+    for few, n in zip(draws, (2, 10, 11), strict=True):
+        counts = np.bincount(facts.target[few[0] == 1], minlength=3)
+        assert counts.sum() == n and counts.max() - counts.min() <= 1
+        assert ((few == codes) | (codes == 1)).all()
+    assert all(((a == 1) <= (b == 1)).all() for a, b in itertools.pairwise(draws))
+    assert (draw_count(facts, codes, 10, seed=1)[0] != draws[1]).any()
+    assert draw_count(facts, codes, 10)[1] == ["labels: 10 training labels used (labels.count=10)"]
+    with pytest.raises(DataError, match=r"labels.count=500: there are 12\d training labels"):
+        draw_count(facts, codes, 500)
+
+
+def test_fewer_labels_as_asked(tmp_path):
+    facts, codes = data(tmp_path, ["a", "b"] * 100)
+    assert fewer_labels(facts, codes, LabelsConfig(), 0)[0] is codes
+    assert (fewer_labels(facts, codes, LabelsConfig(count=4), 0)[0][0] == 1).sum() == 4
+    with pytest.raises(DataError, match="give one of them"):
+        fewer_labels(facts, codes, LabelsConfig(count=4, fraction=0.5), 0)

@@ -56,6 +56,7 @@ class LabelsConfig(Section):
     resample: Literal["nearest"] | None = Field(None, description="resample masks whose grid differs")
     allow_unmatched: bool = Field(False, description="go on when fewer than half the labels match")
     fraction: float | None = Field(None, gt=0, le=1, description="use this fraction of the training labels")
+    count: int | None = Field(None, ge=1, description="use this many of the training labels")
     blocks: str | None = Field(None, description="spatial split, e.g. 600m,gap=100m")
     unit: Literal["item", "group"] = Field("item", description="what metrics count")
 

@@ -1,4 +1,4 @@
-"""`labels.fraction`: training with fewer labels, always the same ones."""
+"""`labels.fraction` and `labels.count`: training with fewer labels, always the same ones."""
 
 from __future__ import annotations
 
@@ -7,12 +7,55 @@ from collections.abc import Hashable
 
 import numpy as np
 
+from ssl_platform.config.schema import LabelsConfig
 from ssl_platform.data.draw import order_key
 from ssl_platform.data.facts import Facts
 from ssl_platform.data.names import counted
 from ssl_platform.errors import DataError
 
 _TRAIN = 1
+
+
+def fewer_labels(facts: Facts, codes: np.ndarray, labels: LabelsConfig, seed: int) -> tuple[np.ndarray, list[str]]:
+    """Parts as `labels.fraction` or `labels.count` ask; unchanged, and no lines, where neither is given.
+
+    Raises:
+        DataError: both are given, or one cannot be met.
+    """
+    if labels.fraction is not None and labels.count is not None:
+        raise DataError(f"labels.fraction={labels.fraction:g} and labels.count={labels.count}: give one of them")
+    if labels.count is not None:
+        return draw_count(facts, codes, labels.count, seed)
+    return (codes, []) if labels.fraction is None else draw_fraction(facts, codes, labels.fraction, seed)
+
+
+def draw_count(facts: Facts, codes: np.ndarray, count: int, seed: int = 0) -> tuple[np.ndarray, list[str]]:
+    """Keep a number of the labelled training entries, as evenly by class as it divides; the rest stays whole.
+
+    Classes give one entry each in turn, in order of hash(seed, group), so a smaller number of the same seed is part of
+    a larger one.
+
+    Args:
+        facts: what is known of the items.
+        codes: `[folds, n]` parts.
+        count: training labels of each round.
+        seed: of the draw.
+
+    Raises:
+        DataError: a round has fewer.
+    """
+    codes = codes.copy()
+    for fold in codes:
+        train = np.flatnonzero((fold == _TRAIN) & facts.labelled)
+        if count > len(train):
+            raise DataError(f"labels.count={count}: there are {len(train)} training labels; ask for at most as many")
+        turns = []
+        for name, members in _members(facts, train, seed).items():
+            turns += [(turn, order_key(seed, str(name)), i) for turn, i in enumerate(members)]
+        chosen = [i for *_, i in sorted(turns)[:count]]
+        fold[np.setdiff1d(np.flatnonzero(fold == _TRAIN), chosen)] = 0
+    rounds = f" in each of {len(codes)} folds" if len(codes) > 1 else ""
+    return codes, [f"labels: {counted(count, 'training label')} used{rounds} (labels.count={count})"]
 
 
 def draw_fraction(facts: Facts, codes: np.ndarray, fraction: float, seed: int = 0) -> tuple[np.ndarray, list[str]]:
@@ -51,16 +94,23 @@ def draw_fraction(facts: Facts, codes: np.ndarray, fraction: float, seed: int = 
 
 def _choose(facts: Facts, train: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """The entries kept of one round, ascending."""
+    strata = _members(facts, train, seed)
+    chosen = {i for members in strata.values() for i in members[: max(1, round(fraction * len(members)))]}
+    if facts.layout is not None and facts.layout.kind == "multi-label":
+        # Combinations of classes are too many to draw from each: every class keeps its first entry.
+        ordered = [i for members in strata.values() for i in members]
+        firsts = (np.flatnonzero(facts.target[ordered, k] == 1) for k in range(len(facts.layout.classes)))
+        chosen |= {ordered[first[0]] for first in firsts if len(first)}
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def _members(facts: Facts, train: np.ndarray, seed: int) -> dict[Hashable, list[int]]:
+    """Entries of each stratum in order of hash(seed, group)."""
     ordered = sorted(train.tolist(), key=lambda i: (order_key(seed, facts.group[i]), facts.group[i], facts.id[i], i))
     strata: dict[Hashable, list[int]] = defaultdict(list)
     for i, name in zip(ordered, _strata(facts, ordered), strict=True):
         strata[name].append(i)
-    chosen = {i for members in strata.values() for i in members[: max(1, round(fraction * len(members)))]}
-    if facts.layout is not None and facts.layout.kind == "multi-label":
-        # Combinations of classes are too many to draw from each: every class keeps its first entry.
-        firsts = (np.flatnonzero(facts.target[ordered, k] == 1) for k in range(len(facts.layout.classes)))
-        chosen |= {ordered[first[0]] for first in firsts if len(first)}
-    return np.array(sorted(chosen), dtype=np.int64)
+    return strata
 
 
 def _strata(facts: Facts, ordered: list[int]) -> list[Hashable]:

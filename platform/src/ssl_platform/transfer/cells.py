@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from ssl_platform.config.schema import RunConfig
-from ssl_platform.data.fraction import draw_fraction
+from ssl_platform.data.fraction import fewer_labels
 from ssl_platform.encoder import Encoder
 from ssl_platform.errors import ConfigError
 from ssl_platform.transfer.comparison import Comparison
@@ -43,7 +43,7 @@ class Cells:
 
     Args:
         protocols: `knn`, `linear`, `finetune`.
-        seeds: of random weights, of drawing labels (`labels.fraction`) and of fine-tuning.
+        seeds: of random weights, of drawing labels (`labels.fraction`, `labels.count`) and of fine-tuning.
         say: takes a line for the user.
     """
 
@@ -62,10 +62,12 @@ class Cells:
             raise ConfigError(f"--protocol {frozen[0]}: labels are masks, which are compared with --protocol finetune")
         features = embed_labelled(opened, opened.encoder, f"embed {name}") if frozen else None
         for word in self.protocols:
-            found, beside = [], []
+            found: list[Outcome] = []
+            beside: list[Outcome] = []
             for seed in self.seeds:
                 at = seeded(opened, seed)
-                changes = word == FINETUNE or opened.config.labels.fraction is not None
+                labels = opened.config.labels
+                changes = word == FINETUNE or labels.fraction is not None or labels.count is not None
                 found.append(self._outcome(word, at, opened.encoder, features) if changes or not found else found[0])
                 beside.append(self._baseline(word, at, opened.encoder))
             yield from _compared(name, word, opened, found, beside, repeated=len(set(map(id, found))) > 1)
@@ -102,9 +104,7 @@ def baseline_of(word: str) -> str:
 def seeded(opened: Opened, seed: int) -> Opened:
     """The same data under another evaluation seed: the labels drawn, the order of training, random weights."""
     config: RunConfig = opened.config.model_copy(update={"seed": seed})
-    codes = opened.data.splits.codes
-    if config.labels.fraction is not None:
-        codes, _ = draw_fraction(opened.data.facts, codes, config.labels.fraction, seed)
+    codes, _ = fewer_labels(opened.data.facts, opened.data.splits.codes, config.labels, seed)
     return replace(opened, config=config, codes=codes)
 
 

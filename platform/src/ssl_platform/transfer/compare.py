@@ -81,7 +81,13 @@ def _measured(config: RunConfig, named: list[str]) -> dict[str, Any]:
                 folder.log("  ".join(cell for cell in row.cells() if cell))
         order = list(dict.fromkeys(row.metric for row in rows))
         rows.sort(key=lambda row: order.index(row.metric))
-        about = {**ids, "measured": True, "seeds": config.compare.seeds, "labels_fraction": config.labels.fraction}
+        about = {
+            **ids,
+            "measured": True,
+            "seeds": config.compare.seeds,
+            "labels_fraction": config.labels.fraction,
+            "labels_count": config.labels.count,
+        }
         return _finish(folder, rows, about)
     except BaseException as error:
         if isinstance(error, SslPlatformError):

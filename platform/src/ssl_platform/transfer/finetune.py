@@ -229,6 +229,7 @@ def _record(folder: RunFolder, opened: Opened, outcome: Outcome) -> None:
         data_id=opened.data.catalog.id,
         split_id=opened.data.splits.id or None,
         labels_fraction=opened.config.labels.fraction,
+        labels_count=opened.config.labels.count,
         seed=opened.config.seed,
         overlap=opened.overlap(),
         quarantined=len(opened.data.quarantined),

@@ -11,7 +11,7 @@ import torch
 
 from ssl_platform import encoder as encoder_files
 from ssl_platform.config.schema import RunConfig
-from ssl_platform.data.fraction import draw_fraction
+from ssl_platform.data.fraction import fewer_labels
 from ssl_platform.data.leaks import pretraining_overlap
 from ssl_platform.data.sequential import Sequential
 from ssl_platform.encoder import Encoder, EncoderRecord, build_backbone
@@ -36,7 +36,7 @@ class Opened:
         config: its domain and `data.*` keys are settled by the encoder.
         encoder: loaded, or with random weights.
         data: opened.
-        codes: `[folds, n]` parts of the entries after `labels.fraction`.
+        codes: `[folds, n]` parts of the entries after `labels.fraction` or `labels.count`.
         maker: batch to clean views.
         window: cells read along each axis.
         lines: what was decided, for the user.
@@ -108,10 +108,8 @@ def open_transfer(config: RunConfig, *, quarantine: Path | None = None, labels: 
                 f"{found.path}: was trained on channels {list(record.contract.channels)}, the data has "
                 f"{list(row.channels)}"
             )
-    codes = data.splits.codes
-    if config.labels.fraction is not None:
-        codes, said = draw_fraction(data.facts, codes, config.labels.fraction, config.seed)
-        lines += said
+    codes, said = fewer_labels(data.facts, data.splits.codes, config.labels, config.seed)
+    lines += said
     window = tuple(found.record.backbone.size)
     return Opened(config, found, data, codes, clean_maker(config, data, window), window, lines)
 

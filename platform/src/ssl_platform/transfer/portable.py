@@ -78,5 +78,6 @@ def example_input(record: EncoderRecord, net: Backbone) -> Tensor:
         spread = (channels,) if record.contract.points else (channels, *[1] * len(size))
         x = x * std.cpu().view(spread) + mean.cpu().view(spread)
     if not record.contract.points:
-        x[(1, slice(None), *[slice(max(1, n // 4)) for n in size])] = float("nan")
+        corner = tuple(slice(max(1, n // 4)) for n in size)
+        x[1][(slice(None), *corner)] = float("nan")
     return x
