@@ -32,13 +32,14 @@ def test_spheres(scans: Path) -> None:
     where = {"cache": {"dir": str(scans / "cache")}}
     settings = {
         "data.window": [24, 24, 24],
-        "backbone.width": 8,
-        "finetune.steps": 40,
-        "finetune.lr": 1e-2,
-        "finetune.width": 8,
+        "backbone.dim": 24,
+        "backbone.depth": 1,
+        "backbone.heads": 2,
+        "finetune.steps": 30,
+        "finetune.lr": 2e-2,
+        "finetune.width": 4,
         "finetune.batch_size": 4,
-        "finetune.eval_every": 20,
-        "backbone.name": "convnet-tiny",
+        "finetune.eval_every": 15,
         "data.spacing": "native",
     }
     result = api.finetune(

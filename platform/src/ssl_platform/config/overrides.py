@@ -10,6 +10,8 @@ from typing import Any
 from ssl_platform.config.loader import scalar
 from ssl_platform.errors import ConfigError, did_you_mean
 
+_FEW = 2  # more suggestions than this help nobody
+
 KEY = re.compile(r"^[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$")
 
 
@@ -76,10 +78,10 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def suggest(dotted: str, known: Iterable[str]) -> str:
-    """A close match for an unknown key: one that ends in the same word, else one that is written alike."""
+    """Close matches for an unknown key: the few that end in the same word, else one that is written alike."""
     options = sorted(known)
     last = dotted.rsplit(".", 1)[-1]
     same_end = [option for option in options if option.rsplit(".", 1)[-1] == last]
-    if len(same_end) == 1:
-        return f" (did you mean {same_end[0]!r}?)"
+    if 1 <= len(same_end) <= _FEW:
+        return f" (did you mean {' or '.join(map(repr, same_end))}?)"
     return did_you_mean(dotted, options) or did_you_mean(last, options)
