@@ -54,7 +54,8 @@ class Layout:
         channels: known channels, or empty when they vary by item (an item's names are in its Row).
         unit: unit of spacing along the spatial axes (`mm`, `m`, `um`, `s`).
         symmetries: transformations that keep meaning, to augment with: `flip:W`, `rotate:HW` (any angle in that plane),
-            `rot90:HW`, `scale`, `gain`, `offset`, `gamma`, `blur`, `noise`, `channel-drop`, `cutout`.
+            `rot90:HW`, `scale`, `gain`, `offset`, `gamma`, `blur`, `noise`, `channel-drop`, `cutout`. `scale:HW` and
+            `blur:HW` name some axes only; without letters they mean all.
         moves: transformations that are exact on this grid, which pretexts may predict: `rot90:HW`, `flip:W`, `shuffle`.
         fill: value of what lies outside the item (it is also marked invalid).
         ragged_channels: whether batches are padded to the largest channel count with channel validity.
