@@ -3,10 +3,11 @@
 Each volume shows a body with fat, muscle, spine and two organs. What an item is labelled with is the **texture of its
 large organ**: `granular` (fine grains), `nodular` (coarse nodules), `fibrous` (strands, roughly head to foot) or
 `laminar` (sheets, roughly level). Everything easier to read is drawn apart from the label: the organ's position,
-shape, size and mean, lesions, noise, spacing, storage orientation. Within the organ the values of every class have one and the same
-histogram, by construction: the texture is a Gaussian field whose values are replaced by the quantiles of a normal
-distribution. So mean, spread and histogram tell nothing of the class; how values lie next to each other does. Noise is
-as strong as the texture, as in low-dose scans: it averages out for whoever has learnt to look at neighbours together.
+shape, size and mean, lesions, noise, spacing, storage orientation. Within the organ the values of every class have
+one and the same histogram, by construction: the texture is a Gaussian field whose values are replaced by the
+quantiles of a normal distribution. So mean, spread and histogram tell nothing of the class; how values lie next to
+each other does. Noise is as strong as the texture, as in low-dose scans: it averages out for whoever has learnt to
+look at neighbours together.
 """
 
 from __future__ import annotations
