@@ -218,7 +218,7 @@ def main(words: Sequence[str] | None = None) -> None:
         f"Made by `{command}`: the sample set of {DOMAIN} (data {data_id}), {args.steps} pretraining steps, "
         f"{args.seeds} seeds. Means over seeds; the difference is paired by seed, its interval is Student's over "
         f"pretraining seeds. `random init` is the same architecture with random weights under the same protocol, with "
-        f"the same labels.\n\n{table(rows, args.labels)}"
+        f"the same labels; fine-tuning chooses its step on the validation items.\n\n{table(rows, args.labels)}"
     )
     write_page(args.page, text)
     print(table(rows, args.labels))

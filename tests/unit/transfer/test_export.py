@@ -14,7 +14,9 @@ import torch
 from ssl_platform import api
 from ssl_platform.errors import UsageError
 from ssl_platform.transfer.export_check import check
+from ssl_platform.transfer.model import ModelRecord, TransferModel, write_model
 from ssl_platform.transfer.portable import PortableEncoder
+from ssl_platform.transfer.task import Task
 
 Write = Callable[..., Path]
 
@@ -77,3 +79,20 @@ def test_one_line_errors(toy_encoder: Write, tmp_path: Path) -> None:
         api.export(encoder=encoder, out=tmp_path / "x", format="onnx")
     with pytest.raises(UsageError, match="either --encoder or --model"):
         api.export(out=tmp_path / "x")
+
+
+def test_a_model_runs_elsewhere(toy_encoder: Write, tmp_path: Path) -> None:
+    loaded = api.load_encoder(toy_encoder())
+    task = Task("segmentation", ("background", "ball"))
+    model = TransferModel(loaded.model, task, width=2, frozen=True)
+    run = tmp_path / "finetuned"
+    run.mkdir()
+    write_model(run, model, ModelRecord(loaded.record, task, values=(0, 1), width=2, mode="frozen"))
+    api.export(model=run, out=tmp_path / "exported")
+    about = json.loads((tmp_path / "exported" / "preprocess.json").read_text())
+    assert about["outputs"] == {"output": ["batch", 2, 16, 16, 16]} and about["activation"] == "softmax"
+    assert about["classes"] == ["background", "ball"] and about["mask_values"] == [0, 1]
+    x = torch.randn(1, 1, 16, 16, 16)
+    net = torch.export.load(str(tmp_path / "exported" / "model.pt2")).module()
+    view = loaded.record.contract.batch_view(x)
+    torch.testing.assert_close(net(x)["output"], model.eval()(view), atol=1e-4, rtol=1e-4)

@@ -86,7 +86,7 @@ class DenseDecoder(nn.Module):
             elif joined:
                 y = y + torch.stack(joined).sum(0)
             finer = [-(-n // 2 ** (level - 1)) for n in size]
-            skip = self.stem(x) if level == 1 else y.new_zeros(len(x), self.widths[level - 1], *finer)
+            skip = self.stem(x) if level == 1 else y.new_zeros(x.shape[0], self.widths[level - 1], *finer)
             y = self.rises[level - 1](torch.cat([self._resize(y, finer), skip], dim=1))
         assert y is not None
         logits: Tensor = self.head(y)

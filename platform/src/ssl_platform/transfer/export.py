@@ -17,6 +17,7 @@ import torch
 from ssl_platform import encoder as encoder_files
 from ssl_platform.encoder import EncoderRecord
 from ssl_platform.errors import EncoderError, RunFailed, UsageError
+from ssl_platform.input_contract import InputContract
 from ssl_platform.transfer import export_check
 from ssl_platform.transfer.model import ModelRecord, load_model
 from ssl_platform.transfer.portable import Portable, PortableEncoder, PortableModel, example_input
@@ -35,7 +36,7 @@ net = torch.export.load("{file}").module()
 found = net(x)  # x: float32, {shape}
 ```
 
-- `x` is {axes}, batch first, with channels {channels}{units}. The batch may have any size, the other axes are {size}.
+- `x` is {axes}, batch first, with channels {channels}{units}. The batch may have any size, one sample is {size}.
 - {spacing}
 - Values are raw: normalisation is inside. Cells that hold no data are NaN.
 - `found` has {outputs}.
@@ -171,13 +172,21 @@ def _readme(said: dict[str, Any], record: EncoderRecord) -> str:
         channels=list(contract.channels),
         units=f" in {', '.join(units)}" if units else "",
         size=said["shape"][1:],
-        spacing=f"Cells are {list(contract.spacing)} {contract.spacing_unit} apart: resample to that first."
-        if contract.spacing
-        else "Cells have no physical size.",
+        spacing=_spacing(contract),
         outputs=", ".join(f"`{name}` {shape}" for name, shape in said["outputs"].items()),
         licence=said["licence"],
         terms=json.dumps(said["terms"]) if said["terms"] else "none known",
     )
+
+
+def _spacing(contract: InputContract) -> str:
+    if contract.spacing:
+        return f"Cells are {list(contract.spacing)} {contract.spacing_unit} apart: resample to that first."
+    if contract.spacing_unit:
+        return (
+            f"Cells may be any distance apart: it was trained on items of several spacings ({contract.spacing_unit})."
+        )
+    return "Cells have no physical size."
 
 
 def _verify(folder: Path) -> float:
