@@ -110,7 +110,7 @@ def _kill_and_resume(start: Callable[..., Any], folder: Path, words: list[str], 
         _wait_for_rows(folder / "killed", point, process)
         process.kill()
         process.communicate()
-        assert json.loads((folder / "killed" / "result.json").read_text())["status"] == "running"
+        assert json.loads((folder / "killed" / "result.json").read_text(encoding="utf-8"))["status"] == "running"
         process = start("killed", "--resume")
     _finish(process)
     _finish(whole)
@@ -140,7 +140,7 @@ def test_sigterm_saves_and_resume_is_bit_equal(start: Callable[..., Any], tmp_pa
     process.send_signal(signal.SIGTERM)
     output = _finish(process, 143)
     assert "--resume" in output
-    result = json.loads((tmp_path / "stopped" / "result.json").read_text())
+    result = json.loads((tmp_path / "stopped" / "result.json").read_text(encoding="utf-8"))
     saved = checkpoint.steps_of(tmp_path / "stopped" / "checkpoints")[-1]
     assert result["status"] == "stopped" and result["steps"] == saved >= 10
     assert saved % 7 or saved == result["steps"], "saved where it stopped, not at the last interval"

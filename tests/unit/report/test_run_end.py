@@ -52,9 +52,9 @@ def run(install: Callable[..., str], tmp_path: Path) -> Callable[..., Path]:
 
 def test_a_run_ends_with_its_page(run: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     folder = run("mae")
-    text = (folder / "report.html").read_text()
+    text = (folder / "report.html").read_text(encoding="utf-8")
     assert capsys.readouterr().out.splitlines()[-1] == f"report {folder / 'report.html'}"
-    result = json.loads((folder / "result.json").read_text())
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     assert result["status"] == "done" and result["paths"]["report"] == str(folder / "report.html")
     made = albums.load(folder)
     assert made is not None and made.missing == []
@@ -97,14 +97,14 @@ def test_a_failing_page_fails_no_run(
 ) -> None:
     monkeypatch.setattr("ssl_platform.report.page.write", lambda *_: (_ for _ in ()).throw(OSError(28, "disk full")))
     folder = run("mae")
-    assert json.loads((folder / "result.json").read_text())["status"] == "done"
+    assert json.loads((folder / "result.json").read_text(encoding="utf-8"))["status"] == "done"
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("warning: no report (disk full)")
 
 
 def test_a_failing_picture_is_one_line_of_the_page(run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "project", lambda z: (_ for _ in ()).throw(ValueError("no map today")))
-    text = (run("mae") / "report.html").read_text()
+    text = (run("mae") / "report.html").read_text(encoding="utf-8")
     assert "embedding map: ValueError: no map today" in text and "Reconstructions" in text
 
 
@@ -125,8 +125,8 @@ def test_data_that_is_gone_leaves_a_page_without_pictures(
 ) -> None:
     folder = run("mae")
     shutil.rmtree(folder / "report")
-    config = (folder / "config.yaml").read_text()
+    config = (folder / "config.yaml").read_text(encoding="utf-8")
     (folder / "config.yaml").write_text(re.sub(r"paths: \[\]", f"paths: [{tmp_path / 'gone'}]", config))
     capsys.readouterr()
-    text = api.report(run=folder).read_text()
+    text = api.report(run=folder).read_text(encoding="utf-8")
     assert "without new pictures" in capsys.readouterr().out and "data:image" not in text and "Training" in text

@@ -1,13 +1,11 @@
 """Built-in sample data: a labelled set of CT-like phantoms, as real NIfTI files.
 
-Each volume shows a body with fat, muscle, spine and two organs. What an item is labelled with is the **texture of its
-large organ**: `granular` (fine grains), `nodular` (coarse nodules), `fibrous` (strands, roughly head to foot) or
-`laminar` (sheets, roughly level). Everything easier to read is drawn apart from the label: the organ's position,
-shape, size and mean, lesions, noise, spacing, storage orientation. Within the organ the values of every class have
-one and the same histogram, by construction: the texture is a Gaussian field whose values are replaced by the
-quantiles of a normal distribution. So mean, spread and histogram tell nothing of the class; how values lie next to
-each other does. Noise is as strong as the texture, as in low-dose scans: it averages out for whoever has learnt to
-look at neighbours together.
+Each volume shows a body with fat, muscle, spine and two organs. The large organ is layered, and an item is labelled
+with **how far apart the layers lie**: `fine`, `medium`, `coarse` or `broad`. Everything easier to read is drawn apart
+from the label: direction and contrast of the layers, the organ's position, shape, size and mean, lesions, noise,
+spacing and storage orientation. Within the organ the values of every class have one and the same histogram, by
+construction: they are replaced by the quantiles of a normal distribution. So mean, spread and histogram tell nothing of
+the class; how values lie next to each other does.
 """
 
 from __future__ import annotations
@@ -25,13 +23,12 @@ import numpy as np
 from ssl_platform_medical3d.orientation import affine_of_codes, orientation_of
 from ssl_platform_medical3d.readers import nifti
 
-CLASSES = ("granular", "nodular", "fibrous", "laminar")
-# Correlation lengths in mm: across and along the texture's own axis.
-_LENGTHS = {"granular": (2.0, 2.0), "nodular": (7.0, 7.0), "fibrous": (3.0, 22.0), "laminar": (22.0, 3.0)}
+CLASSES = ("fine", "medium", "coarse", "broad")
+_WAVELENGTHS = {"fine": 10.0, "medium": 14.5, "coarse": 21.0, "broad": 31.0}  # mm from layer to layer
 MASK_NAMES = {"0": "background", "1": "organ", "2": "second organ", "3": "lesion"}
 _CODES = ("RAS", "LPS", "LAS", "RPI", "ASR", "SPL")
 _SIZES = (56, 60, 64, 66, 70, 72)  # quick to transform
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class Phantom:
     label: str
 
 
-def write_sample_set(folder: Path, seed: int = 0, items: int = 120) -> Path:
+def write_sample_set(folder: Path, seed: int = 0, items: int = 160) -> Path:
     """Write the set unless it is there already.
 
     Args:
@@ -83,7 +80,7 @@ def write_sample_set(folder: Path, seed: int = 0, items: int = 120) -> Path:
 
 
 def _patients(items: int, rng: np.random.Generator) -> list[tuple[str, str, str]]:
-    """Label, patient and split of each item: 50/20/30 % of each class; both scans of a patient stay together."""
+    """Label, patient and split of each item: 50/15/35 % of each class; both scans of a patient stay together."""
     plan = []
     patient = 0
     for number, label in enumerate(CLASSES):
@@ -92,7 +89,7 @@ def _patients(items: int, rng: np.random.Generator) -> list[tuple[str, str, str]
         while placed < count:
             scans = min(count - placed, 2 if rng.random() < 0.3 else 1)
             share = placed / count
-            split = "train" if share < 0.5 else "val" if share < 0.7 else "test"
+            split = "train" if share < 0.5 else "val" if share < 0.65 else "test"
             plan += [(label, f"P{patient:03d}", split)] * scans
             placed += scans
             patient += 1
@@ -140,7 +137,7 @@ def make_phantom(label: str, rng: np.random.Generator) -> Phantom:
     half = [float(a[-1]) for a in axes]
 
     shift = rng.uniform(-2.0, 2.0, 2)
-    radius = np.sqrt(((y - shift[0]) / (0.98 * half[1])) ** 2 + ((x - shift[1]) / (0.98 * half[2])) ** 2) + 0.0 * z
+    radius = np.sqrt(((y - shift[0]) / (1.2 * half[1])) ** 2 + ((x - shift[1]) / (1.2 * half[2])) ** 2) + 0.0 * z
     body, inside = radius < 1.0, radius < rng.uniform(0.9, 0.95)
     hu = np.where(body, -90.0, -1000.0).astype(np.float32)
     hu = np.where(inside, np.float32(rng.uniform(35.0, 55.0)), hu)
@@ -154,13 +151,13 @@ def make_phantom(label: str, rng: np.random.Generator) -> Phantom:
     second = _second_organ(z, y, x, half, centre, rng) & inside & ~spine & ~organ
     hu[second] = rng.uniform(20.0, 140.0) + 8.0 * rng.standard_normal(int(second.sum()))
     texture = _texture(shape, spacing, label, rng)[organ]
-    hu[organ] = rng.uniform(30.0, 130.0) + rng.uniform(90.0, 110.0) * normal_quantiles(texture)
+    hu[organ] = rng.uniform(20.0, 120.0) + rng.uniform(50.0, 110.0) * normal_quantiles(texture)
 
     mask = organ.astype(np.uint8) + 2 * second.astype(np.uint8)
     for lesion in _lesions(organ, z, y, x, axes, rng):
-        hu[lesion] += rng.choice((-1.0, 1.0)) * rng.uniform(200.0, 320.0)
+        hu[lesion] += rng.choice((-1.0, 1.0)) * rng.uniform(150.0, 300.0)
         mask[lesion] = 3
-    hu += float(rng.uniform(90.0, 110.0)) * rng.standard_normal(shape, dtype=np.float32)
+    hu += float(rng.uniform(4.0, 10.0)) * rng.standard_normal(shape, dtype=np.float32)
     return Phantom(np.rint(hu.clip(-1024, 3071)).astype(np.int16), mask, spacing, label)
 
 
@@ -208,31 +205,22 @@ def _lesions(
 
 # ------------------------------------------------------------------------------------------------------------- texture
 def _texture(shape: tuple[int, ...], spacing: Sequence[float], label: str, rng: np.random.Generator) -> np.ndarray:
-    """A Gaussian field with the correlation of a class, its axis some 20 degrees off the body's."""
-    across, along = _LENGTHS[label]
-    scale = float(rng.uniform(0.9, 1.1))
-    axis = np.array([1.0, 0.0, 0.0]) + 0.25 * rng.standard_normal(3)
-    axis /= np.linalg.norm(axis)
-    return _field(shape, spacing, across * scale, along * scale, axis, rng)
+    """Layers at the distance of a class, facing any way, slightly warped: `[*shape]`, in `[-1, 1]`."""
+    facing = rng.standard_normal(3)
+    facing *= 2 * np.pi / (np.linalg.norm(facing) * _WAVELENGTHS[label] * rng.uniform(0.94, 1.06))
+    phase = rng.uniform(0.0, 2 * np.pi) + 0.4 * _smooth_field(shape, spacing, 12.0, rng)
+    for axis, (n, mm) in enumerate(zip(shape, spacing, strict=True)):
+        along = facing[axis] * mm * np.arange(n)
+        phase = phase + along.reshape([-1 if a == axis else 1 for a in range(3)])
+    return np.asarray(np.sin(phase))
 
 
 def _smooth_field(
     shape: tuple[int, ...], spacing: Sequence[float], length: float, rng: np.random.Generator
 ) -> np.ndarray:
-    return _field(shape, spacing, length, length, np.array([1.0, 0.0, 0.0]), rng)
+    """White noise filtered by a Gaussian of `length` mm, unit variance: `[*shape]` float32.
 
-
-def _field(
-    shape: tuple[int, ...],
-    spacing: Sequence[float],
-    across: float,
-    along: float,
-    axis: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """White noise filtered by a Gaussian of the given lengths (mm), unit variance: `[*shape]` float32.
-
-    Filtering is a product in frequency, with `exp(-(across^2 |k|^2 + (along^2 - across^2) (k.axis)^2) / 2)`.
+    Filtering is a product in frequency, with `exp(-length^2 |k|^2 / 2)`.
     """
     from scipy import fft
 
@@ -242,11 +230,7 @@ def _field(
         for at, (n, mm) in enumerate(zip(shape, spacing, strict=True))
     ]
     kz, ky, kx = np.meshgrid(*frequencies, indexing="ij", sparse=True)
-    length = -0.5 * across**2 * (kz**2 + ky**2 + kx**2)
-    if across != along:
-        towards = [float(part) for part in axis]
-        length -= 0.5 * (along**2 - across**2) * (kz * towards[0] + ky * towards[1] + kx * towards[2]) ** 2
-    field = fft.irfftn(noise * np.exp(length, out=length), s=shape)
+    field = fft.irfftn(noise * np.exp(-0.5 * length**2 * (kz**2 + ky**2 + kx**2)), s=shape)
     return np.asarray(field / field.std())
 
 

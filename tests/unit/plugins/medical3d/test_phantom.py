@@ -38,7 +38,7 @@ def neighbours(phantom):
     inside = phantom.mask == 1
     values = np.where(inside, phantom.hu - organ_values(phantom).mean(), 0.0) / organ_values(phantom).std()
     found = []
-    for lag in (1, 2, 3, 5):
+    for lag in (2, 4, 6, 9, 12):
         along = []
         for axis in range(3):
             a, b = (np.take(v, np.arange(lag, v.shape[axis]), axis) for v in (values, inside))
