@@ -225,3 +225,8 @@ def test_every_schema_key_is_described() -> None:
     keys = schema_keys(RunConfig)
     assert "data.with" in keys and "optim.lr" in keys
     assert all(keys.values()), [key for key, text in keys.items() if not text]
+
+
+def test_a_duration_may_be_a_plain_number() -> None:
+    config = made({"optim.warmup": 100})
+    assert config.optim.warmup == "100"

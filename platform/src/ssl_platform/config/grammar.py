@@ -93,7 +93,7 @@ def settings_model(
             parse_type(setting.type),
             Field(setting.default, description=setting.description, **bounds),
         )
-    config = ConfigDict(extra=extra, protected_namespaces=(), validate_default=True)
+    config = ConfigDict(extra=extra, protected_namespaces=(), validate_default=True, coerce_numbers_to_str=True)
     model: type[BaseModel] = create_model(title, __config__=config, **fields)
     return model
 

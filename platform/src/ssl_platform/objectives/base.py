@@ -21,7 +21,7 @@ from ssl_platform.types import Loss, Step, Views
 class ObjectiveConfig(BaseModel):
     """Base of every objective's settings: unknown keys are errors, defaults are the paper's."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
 @dataclass
