@@ -18,7 +18,8 @@ from ssl_platform.data.facts import Facts
 from ssl_platform.data.manifest import Manifest, read_manifest
 from ssl_platform.data.mask_check import check_masks
 from ssl_platform.data.masks import aside_lines
-from ssl_platform.data.quarantine import Quarantined
+from ssl_platform.data.preparation import prepare
+from ssl_platform.data.quarantine import Quarantined, check_fraction, write_quarantine
 from ssl_platform.data.scan import scan
 from ssl_platform.data.splits import Splits
 from ssl_platform.data.table import read_table
@@ -30,6 +31,8 @@ from ssl_platform.types import Row
 Say = Callable[[str], None]
 OF_ITEMS = ("pretrain", "probe", "embed", "compare")
 """Commands that read labels of whole items and no masks: a table that has both leaves nothing open to them."""
+PREPARED_FIRST = 2000
+"""Sets of at most this many items are prepared before a run, so that what cannot be read is known at its start."""
 
 
 @dataclass
@@ -149,7 +152,7 @@ def open_data(
         name = f"data.{key.removeprefix('data.')}"
         config.resolve(name, value, why)
         lines.append(f"{name}={value} ({why})")
-    catalog = _subset(found.catalog, data)
+    catalog = _readable(_subset(found.catalog, data), config, domain, found.quarantined, quarantine, lines)
     facts = join(catalog)
     if any(facts.group):
         catalog = _grouped(catalog, facts)
@@ -159,6 +162,38 @@ def open_data(
     parts = splits.resolve(list(catalog.rows()), facts, config.labels, seed=0)
     lines += parts.notes
     return OpenData(domain, catalog, facts, parts, found.quarantined, list(found.masks), sample, lines)
+
+
+def _readable(
+    catalog: Catalog,
+    config: RunConfig,
+    domain: Domain,
+    quarantined: list[Quarantined],
+    listed: Path | None,
+    lines: list[str],
+) -> Catalog:
+    """The catalog without the items whose content cannot be read although their header can.
+
+    Done where the domain prepares items and the set is small enough to wait for; larger sets are prepared while they
+    are read, and what fails then is replaced and listed.
+    """
+    if config.command != "scan" and type(domain).prepare is not Domain.prepare and len(catalog) <= PREPARED_FIRST:
+        found = prepare(catalog, domain)
+        lines += [f"unlike its set: {item}: {why}" for item, why in found.odd.items()]
+        if found.quarantined:
+            bad = {item.path for item in found.quarantined}
+            quarantined += found.quarantined
+            catalog = catalog.select([i for i, row in enumerate(catalog.rows()) if row.path not in bad])
+            if listed is not None:
+                write_quarantine(quarantined, listed)
+            check_fraction(quarantined, len(catalog), config.data.max_bad_fraction, listed)
+    if quarantined:
+        first = quarantined[0]
+        lines.append(
+            f"quarantined: {len(quarantined)} of {len(quarantined) + len(catalog)} items cannot be used, "
+            f"e.g. {first.path}: {first.reason}"
+        )
+    return catalog
 
 
 def _checked(
