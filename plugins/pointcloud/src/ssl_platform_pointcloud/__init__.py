@@ -1,0 +1,1 @@
+"""Point clouds for ssl-platform: PLY, PCD, LAS, LAZ, NPY, XYZ and meshes."""

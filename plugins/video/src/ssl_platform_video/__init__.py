@@ -1,0 +1,1 @@
+"""Videos for ssl-platform: MP4, WebM, MKV, AVI and folders of frames."""

@@ -1,0 +1,1 @@
+"""Whole-slide images for ssl-platform: SVS, NDPI, MRXS, OME-TIFF, pyramidal TIFF and DICOM."""
