@@ -125,8 +125,8 @@ def closing(folder: RunFolder) -> Iterator[None]:
     except KeyboardInterrupt:
         folder.close("stopped")
         raise
-    except UsageError:
-        folder.withdraw()  # found before the first step: the same command can be given again, put right
+    except UsageError as error:
+        folder.withdraw(str(error))  # found before the first step: the same command can be given again, put right
         raise
     except MemoryError as error:
         folder.close("failed")

@@ -24,6 +24,8 @@ from ssl_platform.train.lock import NAME as LOCK_NAME
 from ssl_platform.train.lock import WriterLock
 
 Status = Literal["running", "done", "stopped", "failed"]
+REFUSAL = ("quarantine.csv", "events.log")
+"""What a run refused because of its data leaves in its folder: which items, and why. A new run may take the folder."""
 Echo = Callable[[str], None]
 
 
@@ -86,6 +88,7 @@ class RunFolder:
             return
         if path.exists() and not path.is_dir():
             raise UsageError(f"--run {path}: is a file; give a folder")
+        self.made = not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -94,6 +97,9 @@ class RunFolder:
         if not resume and not self.fresh:
             raise UsageError(f"--run {path}: the folder is not empty; add --resume to continue it or choose another")
         self.lock = WriterLock(path)
+        if self.fresh:
+            for name in REFUSAL:
+                self.file(name).unlink(missing_ok=True)
         self.result = self._load_result(command)
 
     # ------------------------------------------------------------------------------------------------------- files
@@ -151,14 +157,24 @@ class RunFolder:
         if self.lock is not None:
             self.lock.release()
 
-    def withdraw(self) -> None:
-        """Leave the folder as it was found: nothing was trained."""
+    def withdraw(self, why: str) -> None:
+        """Leave the folder as it was found, but for the list of unusable items; nothing was trained.
+
+        Args:
+            why: the run is refused; kept in `events.log` beside the list.
+        """
         if not self.writer:
             return
+        self.log(f"refused: {why}")
         self.close(self.status_before)
-        if self.fresh:
-            for entry in self.path.iterdir():
+        if not self.fresh:
+            return
+        kept = REFUSAL if self.file("quarantine.csv").exists() else ()
+        for entry in self.path.iterdir():
+            if entry.name not in kept:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        if self.made and not kept:
+            self.path.rmdir()
 
     def _write_result(self) -> None:
         if self.writer:
@@ -196,4 +212,4 @@ def read_config(path: Path) -> dict[str, Any] | None:
 
 
 def _used(path: Path) -> bool:
-    return any(entry.name != LOCK_NAME for entry in path.iterdir())
+    return any(entry.name not in (LOCK_NAME, *REFUSAL) for entry in path.iterdir())
