@@ -141,6 +141,21 @@ class Domain:
 
         return place_uniform(row, size, uniforms)
 
+    def cover(self, row: Row, size: Sequence[int], whole: bool = True) -> Sequence[Window]:
+        """The windows that stand for an item where it is embedded or scored, always the same ones, at least one.
+
+        By default those that cover the item, or the one in its middle. A domain whose items are mostly empty, or too
+        large to be covered, names those worth looking at.
+
+        Args:
+            row: the item.
+            size: cells along each spatial axis.
+            whole: False asks for exactly one window.
+        """
+        from ssl_platform.data.window import grid_windows, place_center
+
+        return grid_windows(row, size) if whole else [place_center(row, size)]
+
     def related(
         self, row: Row, reads: Reads, size: Sequence[int], uniforms: np.ndarray
     ) -> Sequence[tuple[Row, Window]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from ssl_platform.data.scan import scan
 from ssl_platform.data.sequential import Sequential
 from ssl_platform.plan import Plan
 from ssl_platform.testing.toy_domain import ToyDomain
+from ssl_platform.types import Row, Window
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +97,17 @@ def test_mixed_channel_sets_have_batches_of_their_own(tmp_path: Path) -> None:
     batches = list(Sequential(catalog, domain, window=(8, 8, 8), batch_size=2))
     assert [b.index.tolist() for b in batches] == [[0, 2], [4], [1, 3]]
     assert [b.position.tolist() for b in batches] == [[0, 2], [4], [1, 3]]
+
+
+def test_a_domain_may_name_the_windows_that_stand_for_its_items(volumes: tuple[Catalog, ToyDomain]) -> None:
+    class Corners(ToyDomain):
+        def cover(self, row: Row, size: Sequence[int], whole: bool = True) -> list[Window]:
+            ends = [(0, 0, 0), tuple(n - s for n, s in zip(row.shape, size, strict=True))]
+            return [Window(start, tuple(size)) for start in (ends if whole else ends[1:])]
+
+    domain = Corners()
+    domain.cache = volumes[1].cache
+    for windows, origins in (("grid", [0.0, 12.0, 0.0, 24.0]), ("center", [12.0, 24.0])):
+        loader = Sequential(volumes[0], domain, window=(8, 8, 8), batch_size=9, windows=windows, rows=[3, 6])  # type: ignore[arg-type]
+        (batch,) = loader
+        assert batch.reads[0]["main"].origin[:, 0].tolist() == origins and loader.total == len(origins)

@@ -12,10 +12,9 @@ from ssl_platform.data.collate import collate
 from ssl_platform.data.delivery import Delivery, deliver
 from ssl_platform.data.quarantine import one_line
 from ssl_platform.data.reader import Reader, Substitute
-from ssl_platform.data.window import grid_windows, place_center
 from ssl_platform.errors import SslPlatformError, Unreadable
 from ssl_platform.plan import Reads
-from ssl_platform.types import Batch, Sample, Window
+from ssl_platform.types import Batch, Sample
 
 if TYPE_CHECKING:
     from ssl_platform.domain import Domain
@@ -34,8 +33,8 @@ class Sequential:
         domain: reads them.
         window: cells along each spatial axis.
         batch_size: largest number of samples in a batch.
-        windows: `center` is one window in the middle of each item; `grid` the fewest windows that cover it; `slots`
-            the windows training with stable identities sees.
+        windows: `center` is one window that stands for each item, by default its middle; `grid` those that cover it
+            (both `Domain.cover`); `slots` the windows training with stable identities sees.
         rows: which items, ascending; None for all.
         windows_per_item, seed: of the run, for `slots`.
         labels: as `Reader` takes them.
@@ -94,7 +93,8 @@ class Sequential:
         """Windows of each item."""
         if self._windows != "grid":
             return np.full(len(rows), self._slots, dtype=np.int64)
-        return np.array([len(grid_windows(self._catalog.row(int(i)), self._window)) for i in rows], dtype=np.int64)
+        counts = [len(self._domain.cover(self._catalog.row(int(i)), self._window)) for i in rows]
+        return np.array(counts, dtype=np.int64)
 
     def _cut(self, size: int) -> list[np.ndarray]:
         """Entries of each batch: consecutive, and of one bucket."""
@@ -136,9 +136,7 @@ class Sequential:
         if self._windows == "slots":
             return self._reader.sample(position, row, number)
         item = self._catalog.row(row)
-        windows: list[Window] = (
-            [place_center(item, self._window)] if self._windows == "center" else grid_windows(item, self._window)
-        )
+        windows = self._domain.cover(item, self._window, whole=self._windows == "grid")
         return self._reader.read(position, row, row, [(item, windows[number])])
 
     def __iter__(self) -> Iterator[Batch]:
