@@ -15,9 +15,12 @@ from ssl_platform.types import Tokens, View
 class PointTokenizer(Tokenizer):
     """Farthest-point centres, their nearest neighbours, and a small PointNet (Point-MAE: Pang et al., 2022).
 
-    A group's points are taken relative to its centre. The PointNet normalises each point by itself (layer norm), where
-    the published one shares batch statistics: masked groups then cannot leak into visible ones. Tokens do not depend on
-    the order of the points. `Tokens.coords` are the centres in the smallest cube around the set's valid points.
+    A group's points are taken relative to its centre, in units of the mean group's size, so that tokens change little
+    with the number of points and with the unit. The PointNet normalises each point by itself (layer norm), where the
+    published one shares batch statistics: masked groups then cannot leak into visible ones. Tokens do not depend on the
+    order of the points. `Tokens.coords` are the centres in the smallest cube around the set's valid points.
+
+    A view may lack features (`View.channel_valid`): they are zero, and a learnt vector says which are absent.
 
     Args:
         rank: S, the first S channels are coordinates.
@@ -43,6 +46,7 @@ class PointTokenizer(Tokenizer):
         self.joint = nn.Sequential(
             nn.Linear(4 * hidden, 4 * hidden), nn.LayerNorm(4 * hidden), nn.GELU(), nn.Linear(4 * hidden, embed_dim)
         )
+        self.absent = nn.Linear(channels - rank, embed_dim, bias=False) if channels > rank else None
 
     def forward(self, view: View) -> Tokens:
         """Tokens of a normalised view.
@@ -55,24 +59,29 @@ class PointTokenizer(Tokenizer):
         """
         groups = self._group(view)
         x = _members(view.x, groups.member)  # [B, G, k, C]
-        x = torch.cat([x[..., : self.rank] - groups.centre[:, :, None], x[..., self.rank :]], dim=-1)
-        each = self.point(x)
-        whole = _largest(each, groups.member_valid)[:, :, None].expand_as(each)
-        values = _largest(self.joint(torch.cat([whole, each], dim=-1)), groups.member_valid)
+        content, _ = _content(x[..., : self.rank], groups)
+        each = self.point(torch.cat([content, x[..., self.rank :]], dim=-1))
+        whole = each.amax(dim=2, keepdim=True).expand_as(each)
+        values = self.joint(torch.cat([whole, each], dim=-1)).amax(dim=2)
+        if self.absent is not None and view.channel_valid is not None:
+            values = values + self.absent((~view.channel_valid[:, None, self.rank :]).to(values.dtype))
         low, side = _cube(view, self.rank)
         coords = (groups.centre - low[:, None]) / side[:, None, None].clamp_min(1e-12)
         spacing = torch.ones_like(low) if view.spacing is None else view.spacing
         return Tokens(values, coords, side[:, None] * spacing, None, groups.valid)
 
     def targets(self, view: View) -> Tensor:
-        """`[B, G, k * S]` coordinates of each group's points relative to its centre, nearest first."""
+        """`[B, G, k * S]` coordinates of each group's points relative to its centre, nearest first.
+
+        The unit is the root mean square distance of all members of a sample from their centres: predicting every point
+        at its centre costs 1.
+        """
         groups = self._group(view)
-        return (_members(view.x[..., : self.rank], groups.member) - groups.centre[:, :, None]).flatten(2)
+        return _content(_members(view.x[..., : self.rank], groups.member), groups)[0].flatten(2)
 
     def target_valid(self, view: View) -> Tensor | None:
-        """`[B, G, k * S]` bool, or None when all points are valid."""
-        member = self._group(view).member_valid
-        return None if member is None else member.repeat_interleave(self.rank, dim=-1)
+        """None: every member of a valid group is a real point."""
+        return None
 
     def loss(self, prediction: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
         """`[..., K]` squared Chamfer distance of each group."""
@@ -82,9 +91,10 @@ class PointTokenizer(Tokenizer):
 
     def reconstruct(self, values: Tensor, view: View) -> Tensor:
         """`[B, G, k * S]` group contents to one set of `[B, G * k, S]` points (groups overlap)."""
-        centre = self._group(view).centre
-        points = values.reshape(*centre.shape[:2], self.group_size, self.rank) + centre[:, :, None]
-        return points.flatten(1, 2)
+        groups = self._group(view)
+        unit = _content(_members(view.x[..., : self.rank], groups.member), groups)[1]
+        shape = (*groups.centre.shape[:2], self.group_size, self.rank)
+        return (values.reshape(shape) * unit + groups.centre[:, :, None]).flatten(1, 2)
 
     def _group(self, view: View) -> Groups:
         n, c = view.x.shape[1:]
@@ -104,13 +114,14 @@ def _members(x: Tensor, index: Tensor) -> Tensor:
     return x.gather(1, flat).view(*index.shape, x.shape[-1])
 
 
-def _largest(x: Tensor, valid: Tensor | None) -> Tensor:
-    """Maximum over the points of `[B, G, k, D]`; 0 for groups without valid points."""
-    if valid is None:
-        return x.amax(dim=2)
-    low = torch.full((), torch.finfo(x.dtype).min, dtype=x.dtype, device=x.device)
-    most = torch.where(valid[..., None], x, low).amax(dim=2)
-    return torch.where(valid.any(-1)[..., None], most, torch.zeros((), dtype=x.dtype, device=x.device))
+def _content(xyz: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
+    """`[B, G, k, S]` members relative to their centres, in units of `[B, 1, 1, 1]`: their root mean square distance."""
+    offset = xyz - groups.centre[:, :, None]
+    square = offset.square().sum(-1).mean(-1)  # [B, G]
+    weight = torch.ones_like(square) if groups.valid is None else groups.valid.to(square.dtype)
+    unit = ((square * weight).sum(1) / weight.sum(1).clamp_min(1)).sqrt()[:, None, None, None]
+    unit = torch.where(unit > 0, unit, torch.ones_like(unit))  # a set of one place has no size
+    return offset / unit, unit
 
 
 def _cube(view: View, rank: int) -> tuple[Tensor, Tensor]:
