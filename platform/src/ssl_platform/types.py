@@ -33,7 +33,8 @@ class Channel:
 
     Attributes:
         name: unique within the layout, e.g. `ct`, `B08`, `x`.
-        unit: physical unit: `HU`, `reflectance`, `dB`, `m`; empty when unknown.
+        unit: physical unit: `HU`, `reflectance`, `dB`, `m`; empty when unknown. Of point sets, S channels in a row with
+            the unit `direction` are a vector, which turns with the view.
         wavelength: centre wavelength in nm, or None.
         bounds: the physical range `(low, high)` used when values must be mapped to `[0, 1]`, or None.
     """

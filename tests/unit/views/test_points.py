@@ -9,6 +9,7 @@ from ssl_platform.testing.sync import forbid_sync
 from ssl_platform.types import Batch, Channel, Layout, PartBatch
 from ssl_platform.views.clouds import coordinates
 from ssl_platform.views.maker import ViewMaker
+from ssl_platform.views.operation import Operation
 
 B, N = 6, 300
 CHANNELS = tuple(Channel(n) for n in ("x", "y", "z", "heat"))
@@ -109,3 +110,42 @@ def test_counts_jitter_dropout_and_clean_views():
     everything = maker(noisy).clean(batch(), size=(N,))
     assert everything.valid.equal(batch().reads[0]["main"].valid)
     assert everything.x[..., 3][everything.valid].equal(batch().reads[0]["main"].data[..., 3][everything.valid])
+
+
+def test_directions_turn_with_the_view():
+    layout = Layout(
+        "N C", (*CHANNELS[:3], *(Channel(n, "direction") for n in ("nx", "ny", "nz"))), "m", symmetries=GEOMETRIC
+    )
+    generator = torch.Generator().manual_seed(3)
+    centre = torch.randn(B, 1, 3, generator=generator)
+    outward = torch.nn.functional.normalize(torch.randn(B, N, 3, generator=generator), dim=-1)
+    part = PartBatch(
+        torch.cat([centre + 2 * outward, outward], -1),
+        None,
+        None,
+        torch.ones(B, 3),
+        torch.zeros(B, 3),
+        tuple(c.name for c in layout.channels),
+    )
+    index = torch.arange(B)
+    for view in maker(layout, off=["noise"])(Batch(({"main": part},), index, index, index)):
+        source = view.geometry.to_source(coordinates(view.x, view.spacing))
+        there = torch.nn.functional.normalize(source - centre, dim=-1)
+        axes = torch.nn.functional.normalize(view.geometry.matrix, dim=1)
+        back = (view.x[..., None, 3:] * axes[:, None]).sum(-1)
+        torch.testing.assert_close(back[view.valid], there[view.valid], atol=1e-4, rtol=0)
+        assert (view.x[..., 3:] - there).abs()[view.valid].max() > 0.5, "the view was turned"
+
+
+def test_an_operation_may_take_features_away():
+    class Drop(Operation):
+        name = "drop"
+
+        def apply(self, x, context, draws):
+            return x, {"absent": draws.chance("absent", 0.5, x.shape[-1]).float()}
+
+    made = ViewMaker(LAYOUT, Plan(views=PAIR), ViewsConfig(), (Drop(),), window=(N,))(batch())
+    for view in made:
+        assert view.channel_valid[:, :3].all()
+        assert view.channel_valid[:, 3].equal(view.params["drop.absent"][:, 0] < 0.5)
+    assert not made[0].channel_valid.equal(made[1].channel_valid)

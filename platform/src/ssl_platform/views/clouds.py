@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ssl_platform.draws import Draws
+from ssl_platform.types import Geometry, Layout
 from ssl_platform.views.crops import Crop
 from ssl_platform.views.grids import Sources, choose_crop
 from ssl_platform.views.photometry import Photometry
@@ -57,11 +58,30 @@ def _cloud(
     if channels:
         kept = None if source.part.channel_valid is None else source.part.channel_valid[:, rank:]
         features, drawn = photometry.apply(
-            x[..., rank:], valid, kept, channels, box, source.meta, draws, recipe.photometric
+            _turned(x[..., rank:], channels, photometry.layout, geometry),
+            valid,
+            kept,
+            channels,
+            box,
+            source.meta,
+            draws,
+            recipe.photometric,
         )
         x = torch.cat([x[..., :rank], features], -1)
         params = params | drawn
     return Made(x, valid, geometry, box, crop.params | params)
+
+
+def _turned(features: Tensor, channels: tuple[str, ...], layout: Layout, geometry: Geometry) -> Tensor:
+    """`[B, N, C - S]` features whose directions (normals) point along the view's axes."""
+    units = {channel.name: channel.unit for channel in layout.channels}
+    first = [i for i, name in enumerate(channels) if units.get(name) == "direction"][:: layout.rank]
+    axes = geometry.matrix / geometry.matrix.square().sum(1, keepdim=True).sqrt()
+    for i in first:
+        own = slice(i, i + layout.rank)
+        turned = (features[..., own, None] * axes[:, None]).sum(2)
+        features = torch.cat([features[..., :i], turned, features[..., own.stop :]], -1)
+    return features
 
 
 def coordinates(x: Tensor, spacing: Tensor) -> Tensor:

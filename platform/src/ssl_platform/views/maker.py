@@ -23,7 +23,7 @@ from ssl_platform.views.photometry import Photometry
 from ssl_platform.views.recipe import ViewRecipe, clean_recipe, compile_plan, in_order
 from ssl_platform.views.sizes import base_window
 from ssl_platform.views.sizes import read_size as read_size
-from ssl_platform.views.sources import Made, Source, load
+from ssl_platform.views.sources import Made, Source, load, present
 
 _ONE_ITEM = ("same", "overlap", "time", "speed")  # relations whose reads are windows of one item
 
@@ -74,6 +74,7 @@ class ViewMaker:
         self.windows_per_item, self.batch_size, self.dtype = windows_per_item, batch_size, dtype
         self.recipes = compile_plan(plan, config, layout, window, size_multiple)
         self._order = tuple(in_order(self.recipes))
+        self._operations = tuple(operations)
         self.photometry = Photometry.of(layout, config, operations)
         large = [r.size for r in self.recipes if r.spec.role != "local"]
         self.clean_size = large[0] if large else tuple(window)
@@ -97,14 +98,13 @@ class ViewMaker:
     @torch.no_grad()
     def _make(self, batch: Batch, order: Sequence[ViewRecipe]) -> dict[str, Made]:
         sources: dict[tuple[int, str], Source] = {}
-        for recipe in order:
-            read, part = recipe.spec.read, recipe.spec.part
-            if (read, part) not in sources:
-                item = self._item(batch, read)
-                sources[read, part] = load(batch.reads[read][part], self.layout, item, batch.meta)
         streams = {r.name: self._stream(batch, r.spec, r.name) for r in order}
-        spatial = [r for r in order if sources[r.spec.read, r.spec.part].spatial]
         with full_precision(batch.index.device):
+            for recipe in order:
+                read, part = recipe.spec.read, recipe.spec.part
+                if (read, part) not in sources:
+                    sources[read, part] = self._source(batch, read, part)
+            spatial = [r for r in order if sources[r.spec.read, r.spec.part].spatial]
             if self.layout.points:
                 made = make_clouds(spatial, sources, streams, self.photometry)
             else:
@@ -115,13 +115,20 @@ class ViewMaker:
                 made[recipe.name] = Made(source.x, source.valid, None, source.part.spacing)
         return made
 
+    def _source(self, batch: Batch, read: int, part: str) -> Source:
+        """A part of a read in the layout's axes, in float32."""
+        found = batch.reads[read][part]
+        for operation in self._operations:
+            found = operation.front_end(found)
+        return load(found, self.layout, self._item(batch, read), batch.meta)
+
     def _view(self, batch: Batch, recipe: ViewRecipe, made: Made) -> View:
         spec = recipe.spec
         part = batch.reads[spec.read][spec.part]
         return View(
             x=made.x.to(self.dtype),
             valid=made.valid,
-            channel_valid=part.channel_valid,
+            channel_valid=present(part, made.params),
             channels=part.channels,
             role=spec.role,
             index=batch.index,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ssl_platform.draws import Draws
-from ssl_platform.types import Channel, Layout
+from ssl_platform.types import Channel, Layout, PartBatch
 from ssl_platform.views.statistics import mean_std, value_range
 
 
@@ -100,6 +100,14 @@ class Operation:
     name: ClassVar[str] = ""
     always: ClassVar[bool] = False
 
+    def front_end(self, part: PartBatch) -> PartBatch:
+        """What was read in the layout's axes, for domains that store another form (waveforms for spectrograms).
+
+        Runs once a batch on the device, before any view is cut, whatever `views.off` says. Spacing, origin and channels
+        are those of the result already. The default changes nothing.
+        """
+        return part
+
     def apply(self, x: Tensor, context: Context, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         """Apply to a batch.
 
@@ -109,7 +117,8 @@ class Operation:
             draws: the samples' stream for this operation alone.
 
         Returns:
-            The new values, and `{name: [B, k]}` of every parameter drawn.
+            The new values, and `{name: [B, k]}` of every parameter drawn. A parameter `absent [B, C]` is 1 where a
+            channel was taken away: the view's `channel_valid` then says so.
         """
         raise NotImplementedError
 

@@ -67,3 +67,13 @@ def load(part: PartBatch, layout: Layout, item: Tensor, meta: dict[str, Tensor])
         kept = part.channel_valid.view(rows, *((1, channels) if layout.points else (channels, *(1,) * layout.rank)))
         x = torch.where(kept, x, zero)
     return Source(part, x, part.valid, item, spatial, meta)
+
+
+def present(part: PartBatch, params: dict[str, Tensor]) -> Tensor | None:
+    """`[B, C]` bool, the channels a view still has: those read, less those an operation took away; None for all."""
+    kept = part.channel_valid
+    for name, absent in params.items():
+        if name.endswith(".absent"):  # operations see the features of point sets, which follow the coordinates
+            there = torch.nn.functional.pad(absent < 0.5, (len(part.channels) - absent.shape[1], 0), value=True)
+            kept = there if kept is None else kept & there
+    return kept
