@@ -205,3 +205,11 @@ def test_an_entry_may_be_of_any_rank(tmp_path: Path) -> None:
     write_entry(tmp_path / "e.item", Prepared(data, geometry={"a": (1, 2), "n": np.int64(3)}), "/src")
     found = open_entry(tmp_path / "e.item")
     assert np.array_equal(np.asarray(found.data), data) and found.geometry == {"a": [1, 2], "n": 3}
+
+
+def test_the_grid_of_windows_may_differ_from_what_is_stored() -> None:
+    row = Row("a", "/a", (4, 10))
+    stored = settle(Prepared(np.ones((1, 160), np.int16), grid=(4, 10)), row, 0.0)
+    assert stored.shape == (160,)
+    with pytest.raises(Unreadable, match=r"promises shape \(4, 10\), its content has \(4, 9\)"):
+        settle(Prepared(np.ones((1, 150), np.int16), grid=(4, 9)), row, 0.0)

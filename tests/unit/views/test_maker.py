@@ -303,3 +303,29 @@ def test_channels_with_bounds_in_a_layout():
     layout = replace(layout_of(2), channels=(Channel("c0", bounds=(0.0, 1.0)), Channel("c1")))
     maker = build(2, layout=layout)
     assert isinstance(maker(batch_of(2, maker.read_size))[0].random, Draws)
+
+
+def test_a_front_end_turns_what_was_read_into_the_grid_views_are_cut_from():
+    class Squares(Operation):
+        """Signals of 256 values as grids of 16 x 16."""
+
+        name = "squares"
+
+        def front_end(self, part):
+            return replace(part, data=part.data.unflatten(2, (16, 16)).float(), valid=part.valid.unflatten(1, (16, 16)))
+
+        def apply(self, x, context, draws):
+            return x, {}
+
+    signal = torch.arange(2 * 256).view(2, 1, 256).to(torch.int16)
+    valid = (torch.arange(256) < 240).expand(2, -1)
+    index = torch.arange(2)
+    part = PartBatch(signal, valid, None, torch.ones(2, 2), torch.zeros(2, 2), ("c",))
+    batch = Batch(({"main": part},), index, index, index)
+    for config in (ViewsConfig(), ViewsConfig(off=["squares"])):
+        maker = ViewMaker(layout_of(2), Plan.single(), config, (Squares(),), window=(16, 16))
+        with forbid_sync():
+            clean, (view,) = maker.clean(batch), maker(batch)
+        assert clean.valid[:, :15].all() and not clean.valid[:, 15].any()
+        assert clean.x[:, :, :15].equal(signal.view(2, 1, 16, 16)[:, :, :15].float())
+        assert view.x.shape == (2, 1, 16, 16) and not view.valid.all()

@@ -28,6 +28,8 @@ class Prepared:
         foreground: `[n, S]` int32 cells sampled from the foreground, or None.
         facts: statistics of the valid values (`min`, `max`, `mean`, `std`, `valid` are added when missing).
         geometry: what the domain needs to go back to the source's own geometry: plain data and small numpy arrays.
+        grid: shape of the grid windows are placed on, where that is not the data's own (a waveform whose windows become
+            spectrograms on the device); empty otherwise. It is compared with the row's and not stored.
     """
 
     data: np.ndarray | BlockArray
@@ -37,6 +39,7 @@ class Prepared:
     foreground: np.ndarray | None = None
     facts: dict[str, float] = field(default_factory=dict)
     geometry: dict[str, Any] = field(default_factory=dict)
+    grid: tuple[int, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,8 +59,9 @@ def settle(prepared: Prepared, row: Row, fill: float) -> Prepared:
         Unreadable: it has no valid value, or its shape is not the row's.
     """
     data = np.asarray(prepared.data)
-    if row.shape and tuple(data.shape[1:]) != tuple(row.shape):
-        raise Unreadable(f"its header promises shape {tuple(row.shape)}, its content has {tuple(data.shape[1:])}")
+    shape = tuple(prepared.grid or data.shape[1:])
+    if row.shape and shape != tuple(row.shape):
+        raise Unreadable(f"its header promises shape {tuple(row.shape)}, its content has {shape}")
     valid = None if prepared.valid is None else np.asarray(prepared.valid, dtype=bool)
     if np.issubdtype(data.dtype, np.floating):
         finite = np.isfinite(data).all(axis=0)
