@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from ssl_platform.config.schema import DataConfig, RunConfig
-from ssl_platform.data import labels, splits
+from ssl_platform.data import content, labels, splits
 from ssl_platform.data.cache import Cache
 from ssl_platform.data.catalog import Catalog
 from ssl_platform.data.facts import Facts
 from ssl_platform.data.manifest import Manifest, read_manifest
 from ssl_platform.data.mask_check import check_masks
 from ssl_platform.data.masks import aside_lines
-from ssl_platform.data.preparation import prepare
+from ssl_platform.data.progress import Bar
 from ssl_platform.data.quarantine import Quarantined, check_fraction, write_quarantine
-from ssl_platform.data.scan import scan
+from ssl_platform.data.scan import Scan, scan
 from ssl_platform.data.splits import Splits
 from ssl_platform.data.table import read_table
 from ssl_platform.domain import Domain
@@ -28,11 +28,8 @@ from ssl_platform.errors import ConfigError, DataError
 from ssl_platform.plugins import registry
 from ssl_platform.types import Row
 
-Say = Callable[[str], None]
 OF_ITEMS = ("pretrain", "probe", "embed", "compare")
 """Commands that read labels of whole items and no masks: a table that has both leaves nothing open to them."""
-PREPARED_FIRST = 2000
-"""Sets of at most this many items are prepared before a run, so that what cannot be read is known at its start."""
 
 
 @dataclass
@@ -95,15 +92,13 @@ def make_domain(config: RunConfig) -> Domain:
     return domain
 
 
-def open_data(
-    config: RunConfig, *, quarantine: Path | None = None, scanned: Callable[[int], None] | None = None
-) -> OpenData:
+def open_data(config: RunConfig, *, quarantine: Path | None = None, out: TextIO | None = None) -> OpenData:
     """Open what a configuration names; without `data.paths` and `data.manifest`, the domain's sample set.
 
     Args:
         config: `data.*` options a domain settles are resolved in place.
         quarantine: where the list of unusable items goes.
-        scanned: called with the number of candidates looked at.
+        out: where progress is shown.
 
     Raises:
         UsageError: the data, its labels or its splits cannot be used; one line.
@@ -133,18 +128,19 @@ def open_data(
     def overrides(catalog: Catalog) -> Iterable[tuple[int, dict[str, str]]]:
         return join(catalog).overrides(domain)
 
-    found = scan(
-        paths,
-        domain,
-        folder=domain.cache.folder,
-        include=data.include,
-        masks=_masks(config, manifest),
-        items=None if manifest is None else manifest.items,
-        overrides=overrides if claims is not None or config.labels.source else None,
-        max_bad_fraction=data.max_bad_fraction,
-        quarantine=quarantine,
-        progress=scanned,
-    )
+    with Bar("headers", out) as bar:
+        found = scan(
+            paths,
+            domain,
+            folder=domain.cache.folder,
+            include=data.include,
+            masks=_masks(config, manifest),
+            items=None if manifest is None else manifest.items,
+            overrides=overrides if claims is not None or config.labels.source else None,
+            max_bad_fraction=_limit(config),
+            quarantine=quarantine,
+            progress=bar,
+        )
     lines += [*found.lines, *aside_lines(found.masks)]
     cache, domain = domain.cache, found.domain
     domain.cache = cache
@@ -152,7 +148,7 @@ def open_data(
         name = f"data.{key.removeprefix('data.')}"
         config.resolve(name, value, why)
         lines.append(f"{name}={value} ({why})")
-    catalog = _readable(_subset(found.catalog, data), config, domain, found.quarantined, quarantine, lines)
+    catalog = _readable(found, config, quarantine, lines, out)
     facts = join(catalog)
     if any(facts.group):
         catalog = _grouped(catalog, facts)
@@ -164,36 +160,32 @@ def open_data(
     return OpenData(domain, catalog, facts, parts, found.quarantined, list(found.masks), sample, lines)
 
 
-def _readable(
-    catalog: Catalog,
-    config: RunConfig,
-    domain: Domain,
-    quarantined: list[Quarantined],
-    listed: Path | None,
-    lines: list[str],
-) -> Catalog:
-    """The catalog without the items whose content cannot be read although their header can.
+def _readable(found: Scan, config: RunConfig, listed: Path | None, lines: list[str], out: TextIO | None) -> Catalog:
+    """The catalog without the items whose content cannot be read although their header can (`data.check`).
 
-    Done where the domain prepares items and the set is small enough to wait for; larger sets are prepared while they
-    are read, and what fails then is replaced and listed.
+    Raises:
+        DataError: too much is unreadable. `scan` goes on: it lists what a run would stop at.
     """
-    if config.command != "scan" and type(domain).prepare is not Domain.prepare and len(catalog) <= PREPARED_FIRST:
-        found = prepare(catalog, domain)
-        lines += [f"unlike its set: {item}: {why}" for item, why in found.odd.items()]
-        if found.quarantined:
-            bad = {item.path for item in found.quarantined}
-            quarantined += found.quarantined
-            catalog = catalog.select([i for i, row in enumerate(catalog.rows()) if row.path not in bad])
-            if listed is not None:
-                write_quarantine(quarantined, listed)
-            check_fraction(quarantined, len(catalog), config.data.max_bad_fraction, listed)
-    if quarantined:
-        first = quarantined[0]
+    scanning = config.command == "scan"
+    catalog = _subset(found.catalog, config.data)
+    seen = content.look(catalog, found.domain, config.data.check, keep=not scanning, out=out)
+    lines += seen.lines
+    if seen.quarantined:
+        found.quarantined += seen.quarantined
+        if listed is not None:
+            write_quarantine(found.quarantined, listed)
+        check_fraction(found.quarantined, len(seen.catalog), _limit(config), listed)
+    if found.quarantined and not scanning:
+        first, total = found.quarantined[0], len(found.quarantined) + len(seen.catalog)
         lines.append(
-            f"quarantined: {len(quarantined)} of {len(quarantined) + len(catalog)} items cannot be used, "
-            f"e.g. {first.path}: {first.reason}"
+            f"quarantined: {len(found.quarantined)} of {total} items cannot be used, e.g. {first.path}: {first.reason}"
         )
-    return catalog
+    return seen.catalog
+
+
+def _limit(config: RunConfig) -> float:
+    """The fraction of items that may be unreadable."""
+    return 1.0 if config.command == "scan" else config.data.max_bad_fraction
 
 
 def _checked(

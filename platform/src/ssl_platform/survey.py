@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from ssl_platform.config.compose import complete
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.manifest import write_manifest
 from ssl_platform.data.paths import candidates, expand
-from ssl_platform.data.quarantine import Quarantined, write_quarantine
+from ssl_platform.data.quarantine import Quarantined, check_fraction, write_quarantine
 from ssl_platform.data.summary import label_counts, summarise
 from ssl_platform.domain import Domain
 from ssl_platform.errors import DataError
@@ -33,7 +34,8 @@ def survey(config: RunConfig, *, out: Path | None = None, echo: Callable[[str], 
         counts: items, quarantined, masks set aside, labels, splits.
 
     Raises:
-        UsageError: nothing there, or labels and splits that cannot be used.
+        UsageError: nothing there, labels and splits that cannot be used, or (after all was said) more that cannot be
+            used than a run would accept.
     """
     known = registry()
     if config.domain is None:
@@ -41,7 +43,7 @@ def survey(config: RunConfig, *, out: Path | None = None, echo: Callable[[str], 
         echo(f"domain: {domain}, told from the files (--domain names another)")
         config = complete(config, domain, known)
     listed = None if out is None else out.with_name(f"{out.stem}_quarantine.csv")
-    found = open_data(config, quarantine=listed)
+    found = open_data(config, quarantine=listed, out=sys.stderr)
     for line in found.lines:
         echo(line)
     for line in summarise(found.rows, found.facts, found.splits):
@@ -55,6 +57,7 @@ def survey(config: RunConfig, *, out: Path | None = None, echo: Callable[[str], 
         if listed is not None and found.quarantined:
             write_quarantine(found.quarantined, listed)
         echo(f"manifest: {write_manifest(found.rows, found.facts, out, found.splits.codes)}")
+    check_fraction(found.quarantined, len(found.catalog), config.data.max_bad_fraction, listed)
     return {
         "domain": config.domain,
         "items": len(found.catalog),

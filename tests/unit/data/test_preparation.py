@@ -8,12 +8,13 @@ import pytest
 
 from ssl_platform.data.cache import Cache
 from ssl_platform.data.catalog import Catalog
-from ssl_platform.data.preparation import prepare
+from ssl_platform.data.preparation import prepare, verify
 from ssl_platform.data.scan import scan
 from ssl_platform.data.upkeep import list_items
+from ssl_platform.domain import Domain
 from ssl_platform.errors import CacheError
 from ssl_platform.testing.toy_domain import ToyDomain
-from ssl_platform.types import Row
+from ssl_platform.types import Part, Row, Window
 
 
 class Checking(ToyDomain):
@@ -36,8 +37,8 @@ def ready(tmp_path: Path, domain: ToyDomain) -> Catalog:
 def test_fills_the_cache_and_names_absurd_items(tmp_path: Path) -> None:
     domain = Checking()
     catalog, seen = ready(tmp_path, domain), []
-    found = prepare(catalog, domain, progress=seen.append)
-    assert found.prepared == 4 and seen == [4] and not found.quarantined
+    found = prepare(catalog, domain, progress=lambda done, total: seen.append((done, total)))
+    assert found.prepared == 4 and seen == [(4, 4)] and not found.unreadable
     assert found.odd == {
         "0.npy": "darker than its set",
         "1.npy": "darker than its set",
@@ -52,7 +53,7 @@ def test_what_cannot_be_read_is_quarantined(tmp_path: Path) -> None:
     catalog = ready(tmp_path, domain)
     (tmp_path / "set/1.npy").write_bytes(b"damaged")
     found = prepare(catalog, domain)
-    assert found.prepared == 3 and [Path(q.path).name for q in found.quarantined] == ["1.npy"]
+    assert found.prepared == 3 and list(found.unreadable) == [1]
 
 
 def test_a_cache_that_is_too_small_is_the_runs_failure(tmp_path: Path) -> None:
@@ -69,4 +70,36 @@ def test_processes_do_the_same(tmp_path: Path) -> None:
     catalog = ready(tmp_path, domain)
     (tmp_path / "set/1.npy").write_bytes(b"damaged")
     found = prepare(catalog, domain, workers=2)
-    assert found.prepared == 3 and [Path(q.path).name for q in found.quarantined] == ["1.npy"]
+    assert found.prepared == 3 and list(found.unreadable) == [1]
+
+
+def test_verifying_finds_the_same_and_keeps_nothing(tmp_path: Path) -> None:
+    domain = Checking()
+    catalog, seen = ready(tmp_path, domain), []
+    (tmp_path / "set/1.npy").write_bytes(b"damaged")
+    found = verify(catalog, domain, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(4, 4)] and found.prepared == 3 and list(found.unreadable) == [1]
+    assert found.odd["2.npy"] == "too bright"
+    assert not (tmp_path / "cache" / "prepared").exists()
+
+
+class Windowed(ToyDomain):
+    """Reads windows straight from the file, like domains that prepare nothing."""
+
+    prepare = Domain.prepare
+
+    def read(self, row: Row, window: Window) -> dict[str, Part]:
+        assert window.start == (4, 4, 4), "the far end"
+        return {"main": Part(np.load(row.path)[None, 4:8, 4:8, 4:8])}
+
+
+def test_domains_that_prepare_nothing_are_read_at_their_far_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Windowed, "window", (4, 4, 4))
+    domain = Windowed()
+    catalog = ready(tmp_path, domain)
+    whole = (tmp_path / "set/3.npy").read_bytes()
+    (tmp_path / "set/3.npy").write_bytes(whole[:-8])
+    found = verify(catalog, domain)
+    assert list(found.unreadable) == [3] and found.odd == {}

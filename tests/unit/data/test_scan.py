@@ -201,6 +201,6 @@ def test_progress_counts_candidates(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("ssl_platform.data.scan._GROUP", 3)
     for i in range(7):
         volume(tmp_path / f"s/{i}.npy")
-    seen: list[int] = []
-    found = look([tmp_path / "s"], tmp_path / "cache", progress=seen.append)
-    assert seen == [3, 6, 7] and found.catalog.column("id") == [f"{i}.npy" for i in range(7)]
+    seen: list[tuple[int, int]] = []
+    found = look([tmp_path / "s"], tmp_path / "cache", progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(3, 7), (6, 7), (7, 7)] and found.catalog.column("id") == [f"{i}.npy" for i in range(7)]

@@ -32,6 +32,9 @@ class DataConfig(Section):
     max_bad_fraction: float = Field(
         0.05, ge=0, le=1, description="stop when more of the items than this are unreadable"
     )
+    check: Literal["auto", "full", "header"] = Field(
+        "auto", description="what is read of all items before the start; auto: the content of small sets, else headers"
+    )
     include: str | None = Field(None, description="glob of files to use although they look like masks")
     include_test: bool = Field(False, description="pretrain also on known test rows")
     subset: str | None = Field(None, description="table naming the items to use")

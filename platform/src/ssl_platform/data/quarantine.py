@@ -43,7 +43,7 @@ def write_quarantine(items: Sequence[Quarantined], path: Path) -> None:
 
 
 def check_fraction(bad: Sequence[Quarantined], good: int, limit: float, listed: Path | None = None) -> None:
-    """Stop when too much is unreadable.
+    """Stop when too much is unreadable, or everything.
 
     Args:
         bad: quarantined items.
@@ -55,9 +55,9 @@ def check_fraction(bad: Sequence[Quarantined], good: int, limit: float, listed: 
         DataError: the fraction is above the limit.
     """
     total = len(bad) + good
-    if bad and len(bad) > limit * total:
-        where = f"; all are listed in {listed}" if listed else ""
+    if bad and (not good or len(bad) > limit * total):
+        allowed = f", more than data.max_bad_fraction={limit:g} allows" if good else ""
+        where = f"all are listed in {listed}" if listed else "ssl-platform scan lists all"
         raise DataError(
-            f"{len(bad)} of {total} items are unreadable, more than data.max_bad_fraction={limit:g} allows; "
-            f"first: {bad[0].path}: {bad[0].reason}{where}"
+            f"{len(bad)} of {total} items are unreadable{allowed}; first: {bad[0].path}: {bad[0].reason}; {where}"
         )

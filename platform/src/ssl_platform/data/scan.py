@@ -30,7 +30,7 @@ from ssl_platform.data.paths import Root, candidates, expand, nothing_found
 from ssl_platform.data.previous import Previous
 from ssl_platform.data.quarantine import Quarantined, check_fraction, one_line, write_quarantine
 from ssl_platform.data.unlike import unlike
-from ssl_platform.errors import DataError, Unreadable
+from ssl_platform.errors import Unreadable
 from ssl_platform.types import Row, Scalar
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def scan(
     max_bad_fraction: float = 0.05,
     quarantine: Path | None = None,
     workers: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Scan:
     """Index everything `data` names.
 
@@ -94,7 +94,7 @@ def scan(
         max_bad_fraction: stop when more is unreadable (`data.max_bad_fraction`).
         quarantine: where to write the list of what cannot be used, if anything.
         workers: threads; None for up to four.
-        progress: called with the number of candidates done, after each group.
+        progress: called with the number of candidates done and of all, after each group.
 
     Raises:
         DataError: nothing there, nothing readable, or too much unreadable.
@@ -125,8 +125,6 @@ def scan(
     if quarantine and result.quarantined:
         write_quarantine(result.quarantined, quarantine)
     check_fraction(result.quarantined, len(result.catalog), max_bad_fraction, quarantine)
-    if len(result.catalog) == 0:
-        raise DataError(f"no readable items in {', '.join(map(str, data))}")
     return result
 
 
@@ -146,7 +144,7 @@ def _stream(
     path: Path,
     result: Scan,
     workers: int,
-    progress: Callable[[int], None] | None,
+    progress: Callable[[int, int], None] | None,
 ) -> None:
     """Read what changed, take over the rest, write all to `path` in groups."""
     previous = Previous.open(path)
@@ -188,7 +186,7 @@ def _stream(
             stream.write_table(previous.weave(pieces))
             done += len(group)
             if progress:
-                progress(done)
+                progress(done, len(found))
 
 
 @dataclass(frozen=True)

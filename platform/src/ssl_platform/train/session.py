@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,11 @@ class Session:
         self.machine = self.placement.machine
         if self.placement.note:
             self._say(self.placement.note)
-        self.data = open_data(config, quarantine=None if dry or not folder.writer else folder.file("quarantine.csv"))
+        self.data = open_data(
+            config,
+            quarantine=None if dry or not folder.writer else folder.file("quarantine.csv"),
+            out=sys.stderr if folder.writer else None,
+        )
         for line in self.data.lines:
             self._say(line)
         rows, lines = pretraining_rows(

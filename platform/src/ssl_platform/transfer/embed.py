@@ -13,12 +13,12 @@ import pyarrow as pa
 import torch
 
 from ssl_platform.config.schema import RunConfig
+from ssl_platform.data.progress import Bar
 from ssl_platform.data.sequential import Sequential
 from ssl_platform.errors import EncoderError, UsageError
 from ssl_platform.transfer.embedding_table import EmbeddingTable, check_out, writing
 from ssl_platform.transfer.features import covering
 from ssl_platform.transfer.opening import Opened, device_of, open_transfer
-from ssl_platform.transfer.progress import Bar
 from ssl_platform.types import Batch, Features, View
 
 LEVELS = ("item", "window", "token")

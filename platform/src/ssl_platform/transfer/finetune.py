@@ -16,6 +16,7 @@ import torch
 from ssl_platform.config.provenance import dump
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.loader import Loader
+from ssl_platform.data.progress import Bar
 from ssl_platform.data.split_file import write as write_splits
 from ssl_platform.encoder import Encoder, training_record
 from ssl_platform.errors import SslPlatformError
@@ -28,7 +29,6 @@ from ssl_platform.transfer.fitting import Parts, choose_parts, recipe_of
 from ssl_platform.transfer.model import ModelRecord, TransferModel, write_model
 from ssl_platform.transfer.opening import Opened, device_of, open_transfer
 from ssl_platform.transfer.probe import write_predictions
-from ssl_platform.transfer.progress import Bar
 from ssl_platform.transfer.scoring import Scorer
 from ssl_platform.transfer.training import train
 from ssl_platform.views.maker import ViewMaker

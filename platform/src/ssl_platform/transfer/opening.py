@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +92,7 @@ def open_transfer(config: RunConfig, *, quarantine: Path | None = None, labels: 
     if config.encoder != RANDOM:
         record = encoder_files.read(config.encoder)[1]
         follow(config, record)
-    data = open_data(config, quarantine=quarantine)
+    data = open_data(config, quarantine=quarantine, out=sys.stderr)
     if labels and data.facts.layout is None:
         raise LabelError("no labels found: give --labels (a table, a folder of masks, folders, name:REGEX)")
     lines = list(data.lines)

@@ -14,6 +14,7 @@ import torch
 
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.leaks import pretraining_overlap
+from ssl_platform.data.progress import Bar
 from ssl_platform.encoder import salted
 from ssl_platform.errors import DataError, EncoderError, LabelError, RunFailed, SslPlatformError, Unreadable, UsageError
 from ssl_platform.opening import OpenData, open_data
@@ -27,7 +28,6 @@ from ssl_platform.transfer.masks import MaskedDomain, mask_paths
 from ssl_platform.transfer.metrics import metrics_of
 from ssl_platform.transfer.model import ModelRecord, TransferModel, load_model
 from ssl_platform.transfer.opening import clean_maker, device_of, follow
-from ssl_platform.transfer.progress import Bar
 from ssl_platform.types import Metric
 
 TABLE = "predictions.csv"
@@ -75,7 +75,7 @@ def predict(config: RunConfig, model: str, out: Path) -> dict[str, Any]:
     labelled = config.labels.source is not None or config.data.manifest is not None
     if config.task is None and labelled:
         config.resolve("task", record.task.kind, "the model's")
-    data = open_data(config)
+    data = open_data(config, out=sys.stderr)
     _check(model, record, data)
     folder = RunFolder(out, "predict")
     try:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ssl_platform.config.schema import RunConfig
+from ssl_platform.data.progress import Bar
 from ssl_platform.encoder import Encoder
 from ssl_platform.errors import ConfigError, SslPlatformError
 from ssl_platform.train.run import RunFolder, default_path
 from ssl_platform.transfer.evaluation import Outcome, as_result, evaluate, line_of, protocol, used_rows
 from ssl_platform.transfer.features import ItemFeatures, item_features
 from ssl_platform.transfer.opening import RANDOM, Opened, device_of, open_transfer, untrained_like
-from ssl_platform.transfer.progress import Bar
 from ssl_platform.transfer.task import Task
 
 DEFAULT = ("knn", "linear")

@@ -103,6 +103,12 @@ class Medical3D(Domain):
 
         return prepare(row, self.options)
 
+    def verify(self, row: Row) -> Mapping[str, float]:
+        """Statistics of the whole volume, which is neither resampled nor kept."""
+        from ssl_platform_medical3d.prepare import verify
+
+        return verify(row, self.options)
+
     def prepare_key(self) -> Mapping[str, Any]:
         """Options that change what is stored; how windows are placed and shown does not."""
         stored = ("modality", "array_axes", "percentiles", "frames", "foreground")

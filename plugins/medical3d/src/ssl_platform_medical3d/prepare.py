@@ -37,13 +37,8 @@ def prepare(row: Row, options: Medical3DOptions) -> Prepared:
     """
     from ssl_platform.data.prepared import Prepared
 
-    header = header_of(row, options)
+    header, volume, valid, facts = _content(row, options)
     orientation = orientation_of(header.affine)
-    if row.meta.get("native_shape") != "x".join(map(str, orientation.shape(header.shape))):
-        raise Unreadable(f"its shape is no longer {row.meta.get('native_shape')}: scan the data again")
-    volume = _read(row, header, options)
-    valid = intensity.finite(volume)
-    facts = intensity.statistics(volume[0], valid, options.percentiles)
     steps = [new / old for new, old in zip(row.spacing, header.spacing, strict=True)]
     steps = [
         1.0 if shape == size else step for step, shape, size in zip(steps, row.shape, volume.shape[1:], strict=True)
@@ -85,6 +80,32 @@ def prepare(row: Row, options: Medical3DOptions) -> Prepared:
             "format": header.format,
         },
     )
+
+
+def verify(row: Row, options: Medical3DOptions) -> dict[str, float]:
+    """Statistics of the first channel in source units; every voxel of the item is read.
+
+    Raises:
+        Unreadable: as `prepare`.
+    """
+    _, volume, _, facts = _content(row, options)
+    if facts["low"] >= facts["high"] and not intensity.is_hounsfield(modality_of(row, options)):
+        intensity.unit_range(volume[0], facts)
+    return facts
+
+
+def _content(row: Row, options: Medical3DOptions) -> tuple[Header, np.ndarray, np.ndarray | None, dict[str, float]]:
+    """Header, values `[C, D, H, W]`, where they are finite, and statistics of the first channel.
+
+    Raises:
+        Unreadable: damaged content, no finite value, or another shape than when it was scanned.
+    """
+    header = header_of(row, options)
+    if row.meta.get("native_shape") != "x".join(map(str, orientation_of(header.affine).shape(header.shape))):
+        raise Unreadable(f"its shape is no longer {row.meta.get('native_shape')}: scan the data again")
+    volume = _read(row, header, options)
+    valid = intensity.finite(volume)
+    return header, volume, valid, intensity.statistics(volume[0], valid, options.percentiles)
 
 
 def _read(row: Row, header: Header, options: Medical3DOptions) -> np.ndarray:

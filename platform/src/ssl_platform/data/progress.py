@@ -12,13 +12,13 @@ class Bar:
 
     Args:
         title: what is done.
-        stream: where it is shown.
+        stream: where it is shown; None for nowhere.
         every: seconds between plain lines where the stream is no terminal.
     """
 
-    def __init__(self, title: str, stream: TextIO, every: float = 30.0) -> None:
+    def __init__(self, title: str, stream: TextIO | None, every: float = 30.0) -> None:
         self.title, self.stream = title, stream
-        self.terminal = stream.isatty()
+        self.terminal = stream is not None and stream.isatty()
         self.every = 0.2 if self.terminal else every
         self.start = self.shown = time.monotonic()
 
@@ -26,14 +26,14 @@ class Bar:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self.terminal:
+        if self.stream is not None and self.terminal:
             self.stream.write("\r\x1b[K")
             self.stream.flush()
 
     def __call__(self, done: int, total: int) -> None:
         """Say that `done` of `total` are done."""
         now = time.monotonic()
-        if now - self.shown < self.every:
+        if self.stream is None or now - self.shown < self.every:
             return
         self.shown = now
         left = (now - self.start) / max(1, done) * (total - done)
