@@ -1,0 +1,178 @@
+"""From headers to catalog rows, and from rows to clips.
+
+A row's grid is time by height by width: cell `t` is the frame shown in the middle of its `1 / fps` seconds, so clips
+have one rate whatever the rate of the video, even or not. Frames are upright, with square pixels.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssl_platform.errors import Unreadable
+from ssl_platform.types import Row, Window
+from ssl_platform_video import header
+from ssl_platform_video.header import Header
+from ssl_platform_video.options import VideoOptions, parse_rate
+from ssl_platform_video.readers import Clip, frames, read_clip
+
+CHANNELS = ("red", "green", "blue")
+FPS, SHORT_SIDE = 8.0, 72
+"""What `auto` means where a set says nothing against it: 16 frames are two seconds; windows of 64 pixels fit."""
+
+_UCF101 = re.compile(r"^(v_\w+_g\d+)_c\d+$")
+_KINETICS = re.compile(r"^([\w-]{11})_\d{6}_\d{6}$")
+
+
+# ---------------------------------------------------------------------------------------------------- headers to rows
+def row_of(path: Path, options: VideoOptions) -> Row:
+    """The row of a file or a folder of frames, in the grid of the options.
+
+    Raises:
+        Unreadable: nothing in it can be used.
+    """
+    if path.is_dir():
+        # Where no rate is known yet, one frame a second stands until `fit` finds it in a manifest or refuses.
+        found, size = frames.read_header(path, options.frame_rate or 1.0), 0
+        size = sum(file.stat().st_size for file in frames.frames_of(path))
+    else:
+        found, size = header.read_header(path, options.stream), path.stat().st_size
+    group, rule = group_of(path)
+    meta: dict[str, Any] = {
+        "fps": round(found.fps, 6),
+        "duration": round(found.duration, 6),
+        "frames": found.frames,
+        "start": found.start,
+        "stream": found.stream,
+        "rotation": found.rotation,
+        "stored": f"{found.height}x{found.width}",
+        "aspect": found.aspect,
+        "codec": found.codec,
+        "pixels": found.pixels,
+        "usual": found.usual,
+        "variable": found.variable,
+        "group_rule": rule,
+    }
+    notes = _notes(found)
+    if notes:
+        meta["note"] = notes
+    # Until `fit` the shape is that of the stored frames.
+    shape = (found.frames, *upright(found.height, found.width, found.aspect, found.rotation))
+    return Row(
+        path.name, str(path), shape, (1 / found.fps, 1.0, 1.0), CHANNELS, "uint8", bytes=size, group=group, meta=meta
+    )
+
+
+def _notes(found: Header) -> str:
+    """What was decided about a file and is not usual."""
+    told = []
+    if found.streams > 1:
+        told.append(f"stream {found.stream} of {found.streams}")
+    if found.variable:
+        told.append("variable frame rate")
+    if found.rotation:
+        told.append(f"turned by {found.rotation} degrees")
+    if abs(found.aspect - 1.0) > 1e-3:
+        told.append(f"pixels of aspect {found.aspect:.3g} made square")
+    return ", ".join(told)
+
+
+def group_of(path: Path) -> tuple[str | None, str]:
+    """What a clip was cut from, and the rule that says so.
+
+    UCF101 (`v_Archery_g07_c02`: all clips of a group come from one video), Kinetics (`<video>_000010_000020`).
+    """
+    stem = path.name if path.is_dir() else path.stem
+    for pattern, rule in ((_UCF101, "UCF101 group"), (_KINETICS, "Kinetics video")):
+        found = pattern.match(stem)
+        if found:
+            return found.group(1), rule
+    return None, "file"
+
+
+# ------------------------------------------------------------------------------------------------------- rows to grids
+def upright(height: int, width: int, aspect: float, rotation: int) -> tuple[int, int]:
+    """Height and width of a stored frame once its pixels are square and it is turned upright."""
+    across = max(1, round(width * aspect))
+    return (across, height) if rotation % 180 else (height, across)
+
+
+def fit(row: Row, options: VideoOptions) -> Row:
+    """The row in its grid: frames at `data.fps`, the short side at `data.short_side`.
+
+    Raises:
+        Unreadable: a folder of frames whose rate nothing says.
+    """
+    meta = dict(row.meta)
+    if int(meta["stream"]) < 0:
+        rate = _told_rate(row, options)
+        meta |= {"fps": rate, "duration": int(meta["frames"]) / rate}
+    native, duration = float(meta["fps"]), float(meta["duration"])
+    fps = native if options.fps == "native" else FPS if options.fps == "auto" else float(options.fps)
+    height, width = _stored(meta)
+    shown = upright(height, width, float(meta["aspect"]), int(meta["rotation"]))
+    side = SHORT_SIDE if options.short_side == "auto" else options.short_side
+    if side != "native":
+        scale = int(side) / min(shown)
+        shown = (max(1, round(shown[0] * scale)), max(1, round(shown[1] * scale)))
+    steps = max(1, round(duration * fps))
+    return row.replace(shape=(steps, *shown), spacing=(1 / fps, 1.0, 1.0), meta=meta)
+
+
+def _told_rate(row: Row, options: VideoOptions) -> float:
+    """Frames per second of a folder: its manifest column `fps`, else `data.frame_rate`."""
+    told = row.meta.get("frame_rate") or options.frame_rate
+    if told is None:
+        raise Unreadable(
+            "a folder of frames does not say its frame rate: set data.frame_rate=30, or a manifest column 'frame_rate'"
+        )
+    try:
+        return float(parse_rate(told))
+    except ValueError as error:
+        raise Unreadable(f"manifest column 'frame_rate' is {told!r}: {error}") from None
+
+
+def _stored(meta: Any) -> tuple[int, int]:
+    height, width = str(meta["stored"]).split("x")
+    return int(height), int(width)
+
+
+def decoded_bytes(row: Row) -> int:
+    """Bytes of all frames of a fitted row's grid."""
+    return int(np.prod(row.shape, dtype=np.int64)) * len(CHANNELS)
+
+
+# ------------------------------------------------------------------------------------------------------- rows to clips
+def read_frames(row: Row, first: int, last: int, decoder: str) -> np.ndarray:
+    """Cells `first` to `last` along time of a row's grid: `[3, last - first, H, W]` uint8.
+
+    Raises:
+        Unreadable: they cannot be decoded.
+    """
+    meta, interval = row.meta, row.spacing[0]
+    rotation = int(meta["rotation"])
+    height, width = row.shape[1:]
+    clip = Clip(
+        path=row.path,
+        times=(np.arange(first, last) + 0.5) * interval,
+        size=(width, height) if rotation % 180 else (height, width),
+        stream=int(meta["stream"]),
+        start=float(meta["start"]),
+        rotation=rotation,
+        fps=float(meta["fps"]),
+        pixels=str(meta["pixels"]),
+        usual=bool(meta["usual"]),
+    )
+    found = read_clip(clip, decoder)
+    if found.shape[1:3] != (height, width):
+        raise Unreadable(f"its frames are {found.shape[1]}x{found.shape[2]} pixels, not {height}x{width}: scan it again")
+    return np.ascontiguousarray(found.transpose(3, 0, 1, 2))
+
+
+def inside(row: Row, window: Window) -> tuple[int, int]:
+    """First and last cell along time of the part of a window that lies in the item."""
+    first = min(max(window.start[0], 0), row.shape[0])
+    return first, max(first, min(window.start[0] + window.size[0], row.shape[0]))
