@@ -19,6 +19,7 @@ from ssl_platform.types import Layout, Part, Row, Window
 
 if TYPE_CHECKING:
     from ssl_platform.data.cache import Cache, Prepared
+    from ssl_platform.data.catalog import Catalog
     from ssl_platform.views.operation import Operation
 
 
@@ -180,6 +181,17 @@ class Domain:
         from ssl_platform.data.window import grid_windows, place_center
 
         return grid_windows(row, size) if whole else [place_center(row, size)]
+
+    def among(self, catalog: Catalog) -> Domain:
+        """The domain as it places windows in the items of one catalog.
+
+        By default itself. A domain whose windows depend on the other items (ground that two scenes share, the same
+        place at another time) returns a copy that knows them: whoever reads a part of a set must meet that part only.
+
+        Args:
+            catalog: the items that windows are drawn from.
+        """
+        return self
 
     def related(
         self, row: Row, reads: Reads, size: Sequence[int], uniforms: np.ndarray

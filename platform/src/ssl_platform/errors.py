@@ -8,6 +8,7 @@
     │   ├── PluginError         discovery, registration, compatibility
     │   └── EncoderError        an encoder or model file, or its use on other input
     ├── Unreadable              one item cannot be read: it goes to quarantine, the run goes on
+    │   ├── Aside               a file is no item but lies beside items (a label raster): it is set aside and said
     │   └── Misfit              a mask does not lie on the grid of its image: the pair goes to quarantine
     ├── RunFailed               after the first step: disk, numerics, memory
     │   └── RunStopped          health.stop or a signal ended the run after saving
@@ -64,6 +65,16 @@ class Unreadable(SslPlatformError):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
+
+
+class Aside(Unreadable):
+    """A file is no item but lies beside items: it is set aside and said, and counts as no failure.
+
+    Rows found before it is raised are used where `data.include` names the file.
+
+    Args:
+        why: a few words that follow "1 file", such as `that look like label rasters`.
+    """
 
 
 class Misfit(Unreadable):

@@ -14,6 +14,7 @@ from ssl_platform.data.loader import Loader, _Make
 from ssl_platform.data.reader import Reader
 from ssl_platform.data.scan import scan
 from ssl_platform.data.schedule import Schedule
+from ssl_platform.domain import Domain
 from ssl_platform.errors import DataError
 from ssl_platform.plan import Plan, Reads
 from ssl_platform.testing.toy_domain import ToyDomain, ToyImages
@@ -210,3 +211,21 @@ def test_waiting_is_counted(volumes: tuple[Catalog, ToyDomain]) -> None:
 def test_an_empty_catalog_is_one_line(volumes: tuple[Catalog, ToyDomain]) -> None:
     with pytest.raises(DataError, match="no item to train on"):
         take((volumes[0].select([]), volumes[1]), 1)
+
+
+def test_the_domain_meets_the_catalog_that_windows_are_drawn_from(tmp_path: Path) -> None:
+    class Knowing(ToyDomain):
+        known: tuple[str, ...] = ()
+
+        def among(self, catalog: Catalog) -> Domain:
+            copy = Knowing(self.options)
+            copy.cache, copy.known = self.cache, tuple(catalog.column("id"))
+            return copy
+
+    for i in range(4):
+        np.save(tmp_path / f"{i}.npy", np.full((8, 8, 8), i, np.float32))
+    domain = Knowing()
+    catalog = scan([tmp_path], domain, folder=tmp_path / "cache").catalog
+    parts = [Reader(catalog.select(rows), domain, Reads(), (4, 4, 4), seed=0).domain for rows in ([0, 1], [2, 3])]
+    assert [part.known for part in parts] == [("0.npy", "1.npy"), ("2.npy", "3.npy")]
+    assert domain.known == ()

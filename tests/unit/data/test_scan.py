@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ssl_platform.data.scan import Scan, scan
-from ssl_platform.errors import DataError, Unreadable
+from ssl_platform.errors import Aside, DataError, Unreadable
 from ssl_platform.testing.toy_domain import ToyDomain, ToyImages
 from ssl_platform.types import Row
 
@@ -127,6 +127,23 @@ def test_masks_beside_images_are_set_aside(tmp_path: Path) -> None:
     found = look([tmp_path / "s"], tmp_path / "cache")
     assert found.catalog.column("id") == ["images/a.npy"] and list(found.masks) == [str(tmp_path / "s/labels/a.npy")]
     assert len(look([tmp_path / "s"], tmp_path / "cache", include="labels/*").catalog) == 2
+
+
+def test_a_file_the_domain_says_is_no_item_is_set_aside(tmp_path: Path) -> None:
+    class Maps(ToyDomain):
+        def scan(self, path: Path) -> Iterable[Row]:
+            yield from super().scan(path)
+            if path.name == "map.npy":
+                raise Aside("that look like maps")
+
+    for name in ("a.npy", "b.npy", "map.npy"):
+        volume(tmp_path / "set" / name)
+    for _ in range(2):  # what is set aside once is set aside again
+        found = look([tmp_path / "set"], tmp_path / "cache", domain=Maps())
+        assert found.masks == {str(tmp_path / "set/map.npy"): "that look like maps"}
+        assert found.catalog.column("id") == ["a.npy", "b.npy"] and not found.quarantined
+    shown = look([tmp_path / "set"], tmp_path / "cache", domain=Maps(), include="map.*")
+    assert not shown.masks and len(shown.catalog) == 3
 
 
 def test_only_what_changed_is_read_again(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def set_aside(
             folder = next((above for above in _above(name) if above in folders), None)
             if named and (path in named or _root_of(path, named)):
                 aside[path] = "named as masks"
-            elif include is not None and _fits(name, include):
+            elif include is not None and fits(name, include):
                 continue
             elif folder is not None:
                 aside[path] = f"in {posixpath.join(root, folder)}"
@@ -101,7 +101,7 @@ def _root_of(path: str, roots: set[str]) -> str:
     return ""
 
 
-def _fits(name: str, pattern: str) -> bool:
+def fits(name: str, pattern: str) -> bool:
     """Whether a glob fits a relative path or its last component."""
     return fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(_name(name), pattern)
 

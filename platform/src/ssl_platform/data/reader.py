@@ -66,7 +66,7 @@ class Reader:
         stable: bool = False,
         labels: np.ndarray | None = None,
     ) -> None:
-        self.catalog, self.domain, self.reads, self.size = catalog, domain, reads, tuple(size)
+        self.catalog, self.domain, self.reads, self.size = catalog, domain.among(catalog), reads, tuple(size)
         self.windows_per_item, self.stable, self.labels = windows_per_item, stable, labels
         self._place_key, self._read_key = key(seed, "place"), key(seed, "read")
 

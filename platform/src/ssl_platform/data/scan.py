@@ -24,13 +24,13 @@ from ssl_platform.data.files import replace_file
 from ssl_platform.data.fingerprint import fingerprint, state
 from ssl_platform.data.fit import fit
 from ssl_platform.data.joining import join_rows, manifest_roots, numbered_items
-from ssl_platform.data.masks import set_aside
+from ssl_platform.data.masks import fits, set_aside
 from ssl_platform.data.order import key
 from ssl_platform.data.paths import Root, candidates, expand, nothing_found
 from ssl_platform.data.previous import Previous
 from ssl_platform.data.quarantine import Quarantined, check_fraction, one_line, write_quarantine
 from ssl_platform.data.unlike import unlike
-from ssl_platform.errors import Unreadable
+from ssl_platform.errors import Aside, Unreadable
 from ssl_platform.types import Row, Scalar
 
 if TYPE_CHECKING:
@@ -112,13 +112,13 @@ def scan(
     path = _catalog_path(folder or default_folder(), data, domain, include)
     result = Scan(Catalog(SCAN_SCHEMA.empty_table()), domain, quarantined=absent, masks=aside)
     several, result.lines = numbered_items([p for _, p in found], domain.suffixes) if items is None else (items, [])
-    _stream(found, domain, path, result, workers or min(4, os.cpu_count() or 1), progress)
+    _stream(found, domain, path, result, workers or min(4, os.cpu_count() or 1), progress, shown)
     scanned, apart = join_rows(Catalog.open(path), [item for item in several if item.channels])
     result.quarantined += apart
     fitted = fit(scanned, domain, overrides(scanned) if overrides else ())
     result.catalog, result.domain, result.settled = fitted.catalog, fitted.domain, fitted.settled
     result.quarantined += fitted.quarantined
-    odd = unlike(result.catalog, domain.layout)
+    odd = unlike(result.catalog, result.domain.layout)
     if odd:
         result.quarantined += [Quarantined(result.catalog.row(i).path, why) for i, why in odd.items()]
         result.catalog = result.catalog.select([i for i in range(len(result.catalog)) if i not in odd])
@@ -145,6 +145,7 @@ def _stream(
     result: Scan,
     workers: int,
     progress: Callable[[int, int], None] | None,
+    include: str | None = None,
 ) -> None:
     """Read what changed, take over the rest, write all to `path` in groups."""
     previous = Previous.open(path)
@@ -175,6 +176,9 @@ def _stream(
                 if isinstance(outcome, str):
                     result.quarantined.append(Quarantined(text, outcome))
                     continue
+                if outcome.aside and not (include and fits(os.path.relpath(text, root.base), include)):
+                    result.masks[text] = outcome.aside
+                    continue
                 result.read += 1
                 if outcome.problem:
                     result.quarantined.append(Quarantined(text, outcome.problem))
@@ -197,11 +201,13 @@ class Item:
         rows: its items.
         state: of the file they belong to, or one no file has, so that a candidate with a problem is read again.
         problem: why some of its content cannot be used, or None.
+        aside: why it is no item, or None.
     """
 
     rows: list[Row]
     state: tuple[int, int]
     problem: str | None = None
+    aside: str | None = None
 
 
 def read_item(path: str, domain: Domain) -> Item | str:
@@ -214,11 +220,11 @@ def read_item(path: str, domain: Domain) -> Item | str:
             before = state(path)
             if before[0] == 0:
                 return "it is empty"
-            rows, problem = _rows(path, domain)
+            rows, problem, aside = _rows(path, domain)
             content = fingerprint(path)
             if state(path) == before:
                 found = [_complete(row, path, before[0], content, len(rows)) for row in rows]
-                return Item(found, (-1, -1) if problem else before, problem)
+                return Item(found, (-1, -1) if problem or aside else before, problem, aside)
         return _CHANGED
     except MemoryError:
         raise
@@ -227,19 +233,25 @@ def read_item(path: str, domain: Domain) -> Item | str:
         return one_line(error)
 
 
-def _rows(path: str, domain: Domain) -> tuple[list[Row], str | None]:
-    """The rows a domain finds; when it finds some and then fails, they stand and the reason is told."""
+def _rows(path: str, domain: Domain) -> tuple[list[Row], str | None, str | None]:
+    """The rows a domain finds; when it finds some and then fails, they stand and the reason is told.
+
+    Returns:
+        The rows, what was wrong with the rest, and why the file is no item.
+    """
     rows: list[Row] = []
     try:
         for row in domain.scan(Path(path)):
             rows.append(row)  # noqa: PERF402 - extend would lose what came before an error
+    except Aside as beside:
+        return rows, None, beside.why
     except Unreadable as error:
         if not rows:
             raise
-        return rows, error.why
+        return rows, error.why, None
     if not rows:
         raise Unreadable("nothing in it can be read")
-    return rows, None
+    return rows, None, None
 
 
 def _complete(row: Row, path: str, size: int, content: str, rows: int) -> Row:
