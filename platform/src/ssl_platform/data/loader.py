@@ -7,7 +7,8 @@ of ranks.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ssl_platform.domain import Domain
 
 _FEW = 8
+_CHANCE = 4.0
+"""Standard deviations by which failures may exceed the limit, so that an unlucky stretch does not end a run."""
 
 
 class _Make:
@@ -58,7 +61,8 @@ class Loader:
         labels: as `Reader` takes them; served only where the plan asks for labels.
         sources: weight of each source (`data.sources`).
         substitutes: those of the run so far, which replayed positions must meet again.
-        max_bad_fraction: stop when more of what was read so far had to be replaced.
+        max_bad_fraction: stop when clearly more of what was read so far had to be replaced.
+        tell: called with what had to be replaced, as batches with replacements are handed out.
         pin: page-locked memory, for GPUs.
         start_method: of the workers; None for the system's default.
 
@@ -86,6 +90,7 @@ class Loader:
         sources: Mapping[str, float] | None = None,
         substitutes: Sequence[Substitute] = (),
         max_bad_fraction: float = 0.05,
+        tell: Callable[[Sequence[Substitute]], None] | None = None,
         pin: bool = False,
         start_method: str | None = None,
     ) -> None:
@@ -95,7 +100,7 @@ class Loader:
         self._batch, self._seed, self._rank, self._world = batch_size, seed, rank, world
         self._windows_per_item, self._sources = windows_per_item, sources
         self._workers, self._pin, self._start_method = workers, pin, start_method
-        self._limit = max_bad_fraction
+        self._limit, self._tell = max_bad_fraction, tell
         self._waiting = Waiting()
         self._read = self._failed = 0
         self._reader = Reader(
@@ -151,15 +156,18 @@ class Loader:
             yield delivery.batch
 
     def _note(self, substitutes: Sequence[Substitute]) -> None:
-        """Remember what failed; stop when it is too much.
+        """Remember and tell what failed; stop when it is too much.
 
         Raises:
             RunFailed: more failed than `data.max_bad_fraction` allows.
         """
         self.substitutes += substitutes
-        self._read += self._batch
+        self._read += self._batch + len(substitutes)
         self._failed += len(substitutes)
-        if self._failed > max(_FEW, self._limit * self._read):
+        if substitutes and self._tell is not None:
+            self._tell(substitutes)
+        allowed = self._limit * self._read
+        if self._failed > allowed + max(_FEW, _CHANCE * math.sqrt(allowed)):
             last = self.substitutes[-1]
             raise RunFailed(
                 f"{self._failed} of {self._read} reads failed, more than data.max_bad_fraction={self._limit:g} allows; "

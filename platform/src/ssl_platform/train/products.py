@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import torch
 from ssl_platform import encoder as encoder_files
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.files import replace_file
-from ssl_platform.data.quarantine import write_quarantine
+from ssl_platform.data.quarantine import Quarantined, write_quarantine
+from ssl_platform.data.reader import Substitute
 from ssl_platform.data.split_file import write as write_splits
 from ssl_platform.input_contract import InputContract
 from ssl_platform.opening import OpenData
@@ -27,6 +28,9 @@ from ssl_platform.train.health import Look, Verdict
 from ssl_platform.train.loop import RunLoop
 from ssl_platform.train.optim import OptimPlan
 from ssl_platform.train.run import RunFolder
+
+SAID = 10
+"""Items that turn out to be unreadable during a run and are named on the screen; the rest is only listed."""
 
 
 class Products:
@@ -61,9 +65,27 @@ class Products:
         self.training = encoder_files.training_record([f for f in fingerprints if f], salt)
         self.contract = contract_of(data, model)
         self.untrained: Look | None = None
+        self.replaced: dict[str, str] = {}
 
-    def write_start(self, config_text: str, plan: OptimPlan, windows: int, steps: int, reasons: Sequence[str]) -> None:
-        """Everything that is known before the first step."""
+    def write_start(
+        self,
+        config_text: str,
+        plan: OptimPlan,
+        windows: int,
+        steps: int,
+        reasons: Sequence[str],
+        substitutes: Sequence[Substitute] = (),
+    ) -> None:
+        """Everything that is known before the first step.
+
+        Args:
+            config_text: resolved configuration.
+            plan: of the optimiser.
+            windows: of the set.
+            steps: of the run.
+            reasons: lines about automatic values.
+            substitutes: of the run so far, when it resumes.
+        """
         if not self.writes:
             return
         config, folder, data, objective = self.config, self.folder, self.data, self.model.objective
@@ -72,7 +94,8 @@ class Products:
         environment = provenance.environment(device, config.trainer.precision, self.machine.world)
         write_json(folder.file("environment.json"), environment)
         data.catalog.write(folder.file("catalog.parquet"))
-        write_quarantine(data.quarantined, folder.file("quarantine.csv"))
+        self.replaced = {s.failed: s.reason for s in substitutes}
+        self._list_unusable()
         if data.splits.id:
             write_splits(folder.file("splits.csv"), data.facts, data.splits.codes)
         if data.facts.unmatched_labels or data.facts.unmatched_items:
@@ -100,16 +123,43 @@ class Products:
         }
         write_text(folder.file("methods.txt"), provenance.methods(facts, reasons))
         folder.update(
-            quarantined=len(data.quarantined),
             data_id=data.catalog.id,
             split_id=data.splits.id or None,
             paths={"run": str(folder.path), "metrics": str(folder.file("metrics.csv"))},
         )
 
+    def unreadable(self, substitutes: Iterable[Substitute]) -> None:
+        """List and count items that turned out to be unreadable while they were trained on, and say each once."""
+        new = {s.failed: s.reason for s in substitutes if s.failed not in self.replaced}
+        if not self.writes or not new:
+            return
+        for item, reason in new.items():
+            self.replaced[item] = reason
+            line = f"unreadable, other items take its place: {item}: {reason}"
+            if len(self.replaced) > SAID:
+                self.folder.log(line)
+                continue
+            self.folder.say(line)
+            if len(self.replaced) == SAID:
+                self.folder.say("further unreadable items are only listed, in quarantine.csv and events.log")
+        self._list_unusable()
+
+    def _list_unusable(self) -> None:
+        """Write `quarantine.csv` and the count."""
+        catalog = self.data.catalog
+        paths = dict(zip(catalog.column("id"), catalog.column("path"), strict=True)) if self.replaced else {}
+        unusable = [
+            *self.data.quarantined,
+            *(Quarantined(paths.get(item, item), reason) for item, reason in self.replaced.items()),
+        ]
+        write_quarantine(unusable, self.folder.file("quarantine.csv"))
+        self.folder.update(quarantined=len(unusable))
+
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a checkpoint, and the encoder beside it and at the top of the folder."""
         if not self.writes:
             return
+        self.unreadable(Substitute(*values) for values in state["substitutes"])  # those of other ranks are among them
         export = self.model.objective.export(self.model.backbone)
         record = encoder_files.EncoderRecord(
             backbone=_spec(self.model),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -158,7 +159,11 @@ class Session:
             workers=int(self.config.data.workers),
         )
 
-    def _loader(self, start: int) -> Loader:
+    def _substitutes(self) -> list[Substitute]:
+        """Those of the run so far, when it resumes."""
+        return [Substitute(*values) for values in (self.state or {}).get("substitutes", [])]
+
+    def _loader(self, start: int, tell: Callable[[Sequence[Substitute]], None]) -> Loader:
         config, placement = self.config, self.placement
         micro = self.batch // placement.world // (1 if self.chunks > 1 else config.data.accumulate)
         training = np.flatnonzero(self.data.splits.codes[0] == _TRAIN)
@@ -177,8 +182,9 @@ class Session:
             windows_per_item=config.data.windows_per_item,
             labels=None if labels is None else labels[self.train_rows],
             sources=config.data.sources or None,
-            substitutes=[Substitute(*values) for values in (self.state or {}).get("substitutes", [])],
+            substitutes=self._substitutes(),
             max_bad_fraction=config.data.max_bad_fraction,
+            tell=tell,
             pin=self.machine.gpu,
         )
 
@@ -192,7 +198,12 @@ class Session:
             return ""
         products = Products(config, self.folder, self.data, model, self.machine, self.train_rows, dry=self.dry)
         products.write_start(
-            dump(config.model_copy(update={"run": None})), self.plan, self.windows, self.steps, self.reasons
+            dump(config.model_copy(update={"run": None})),
+            self.plan,
+            self.windows,
+            self.steps,
+            self.reasons,
+            self._substitutes(),
         )
         for line in head.lines(
             config,
@@ -220,7 +231,7 @@ class Session:
             compile=config.trainer.compile,
         )
         module.steps_done = done
-        loader = self._loader(done * self.batch)
+        loader = self._loader(done * self.batch, products.unreadable)
         loop = self._loop(module, loader, products, last, done)
         trainer = make_trainer(config.trainer, self.placement, last - done, module.accumulate, [loop], self.folder.path)
         try:
