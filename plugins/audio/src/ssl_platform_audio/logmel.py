@@ -1,0 +1,114 @@
+"""Waveforms to log-mel spectrograms, in batch and on the device they lie on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssl_platform.draws import Draws
+from ssl_platform.types import PartBatch
+from ssl_platform.views.operation import Context, Operation
+from ssl_platform_audio.options import AudioOptions
+from ssl_platform_audio.spectrum import Spectrum
+
+FLOOR = 2.0**-23
+"""Least power, about what rounding to 16 bits leaves in a mel bin: what lies below is no sound."""
+LOWEST = float(np.log(FLOOR))
+"""The log-mel value of silence."""
+_SCALE = 1.0 / 32_768.0
+_AT_ONCE = {"cpu": 1 << 17}  # numbers of framed waveform transformed at once: on a CPU what its cache holds
+_AT_ONCE_ELSEWHERE = 1 << 27
+
+
+@dataclass(frozen=True)
+class LogMel(Operation):
+    """Turns the waveforms that were read into spectrograms, before views are cut.
+
+    A frame is valid where all of its own samples are. Values are natural logarithms of power, at least `LOWEST`.
+
+    Attributes:
+        spectrum: frames, bins and filters.
+    """
+
+    name: ClassVar[str] = "log-mel"
+    spectrum: Spectrum
+
+    def front_end(self, part: PartBatch) -> PartBatch:
+        """`[B, 1, samples]` int16 to `[B, 1, F, T]` float32; validity likewise."""
+        if part.data.ndim != 3:
+            return part
+        samples = part.data.to(torch.float32) * _SCALE
+        valid = part.valid
+        if valid is None:
+            return replace(part, data=log_mel(samples, self.spectrum))
+        samples = samples * valid[:, None]
+        start, hop, mels = self.spectrum.margin, self.spectrum.hop, self.spectrum.mels
+        values = log_mel(samples, self.spectrum)
+        own = valid[:, start : start + values.shape[-1] * hop].unflatten(1, (-1, hop)).all(-1)
+        return replace(part, data=values, valid=own[:, None].expand(-1, mels, -1))
+
+    def apply(self, x: Tensor, context: Context, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        """Nothing is left to do."""
+        return x, {}
+
+
+def log_mel(waveform: Tensor, spectrum: Spectrum) -> Tensor:
+    """Log-mel spectrogram: Hann window, power spectrum, triangular mel filters of height one, natural logarithm.
+
+    Args:
+        waveform: `[..., samples]` float in units of full scale; the first frame's analysis window begins at sample 0.
+        spectrum: of the waveform's sample rate.
+
+    Returns:
+        `[..., F, T]` float32, `T = 1 + (samples - frame) // hop`.
+    """
+    rows = waveform.reshape(-1, waveform.shape[-1]).unfold(-1, spectrum.frame, spectrum.hop)  # [R, T, frame]
+    window, filters, bins = _constants(spectrum, waveform.device)
+    count = rows.shape[1]
+    limit = _AT_ONCE.get(waveform.device.type, _AT_ONCE_ELSEWHERE)
+    step = max(1, limit // spectrum.fft_length)
+    out = torch.empty(len(rows) * count, spectrum.mels, device=waveform.device)
+    whole = max(1, step // count)  # rows at once; where a row alone is too much, parts of it
+    for first in range(0, len(rows), whole):
+        for start in range(0, count, step):
+            framed = (rows[first : first + whole, start : start + step] * window).flatten(0, -2)
+            found = torch.fft.rfft(framed, n=spectrum.fft_length)[:, bins]
+            power = torch.addcmul(found.real.square(), found.imag, found.imag)
+            at = first * count + start
+            torch.mm(power, filters, out=out[at : at + len(framed)])
+    out.clamp_(min=FLOOR).log_()
+    return out.view(*waveform.shape[:-1], count, spectrum.mels).transpose(-1, -2)
+
+
+def spectrogram(waveform: np.ndarray, rate: int, options: AudioOptions | None = None) -> np.ndarray:
+    """The spectrogram of a whole recording as encoders trained here take it, for use outside the platform.
+
+    Args:
+        waveform: `[samples]` float in units of full scale, at the sample rate of the encoder.
+        rate: that sample rate in Hz.
+        options: the `data.*` options of the encoder (`encoder.json`, under `input.options`).
+
+    Returns:
+        `[1, F, T]` float32: what `Encoder.preprocess(array, spacing=(1, hop))` takes.
+    """
+    spectrum = Spectrum.of(options if options is not None else AudioOptions(), rate)
+    frames = spectrum.frames(len(waveform))
+    padded = np.zeros(spectrum.samples(frames), dtype=np.float32)
+    inside = waveform[: len(padded) - spectrum.margin]
+    padded[spectrum.margin : spectrum.margin + len(inside)] = inside
+    return log_mel(torch.from_numpy(padded)[None], spectrum).numpy()
+
+
+@lru_cache(maxsize=16)
+def _constants(spectrum: Spectrum, device: torch.device) -> tuple[Tensor, Tensor, slice]:
+    """The window `[frame]`, the filters `[K, F]`, and the K bins of the Fourier transform they look at."""
+    filters = spectrum.filters(spectrum.fft_length)
+    used = np.flatnonzero(filters.any(1))
+    bins = slice(int(used[0]), int(used[-1]) + 1)
+    window = torch.hann_window(spectrum.frame, periodic=True, dtype=torch.float64).float()
+    return window.to(device), torch.from_numpy(filters[bins]).float().to(device), bins
