@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
+
+import pytest
 
 CODE = """
 import contextlib, io, json, sys
@@ -18,7 +21,7 @@ def run(*words):
 seen = {"help": run("--help"), "version": run("--version"), "pretrain help": run("pretrain", "--help")}
 for words in ("plugins", "objectives", "objectives show mae", "objectives --domain medical3d", "domains", "recipes"):
     seen[words] = run(*words.split())
-for words in ("datasets", "plugins --json", "cache"):
+for words in ("datasets", "plugins --json", "cache", "domains show medical3d"):
     seen[words] = run(*words.split())
 seen["print-config"] = run("pretrain", "--domain", "medical3d", "--print-config", "optim.lr=1e-3")
 print(json.dumps(seen))
@@ -41,5 +44,25 @@ def test_imports() -> None:
         "objectives --domain medical3d",
         "domains",
         "recipes",
+        "cache",
     ):
         assert not {"pydantic", "numpy", "pyarrow", "rich"} & set(seen[words][1]), words
+    for words in ("domains show medical3d", "print-config"):  # a domain's own keys are declared with pydantic
+        assert not {"numpy", "pyarrow", "rich"} & set(seen[words][1]), words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", ["--help", "plugins", "objectives --domain medical3d", "domains show medical3d", "recipes", "cache"]
+)
+def test_processor_time(words: str) -> None:
+    """Half a second over a bare interpreter, the least of a few tries."""
+
+    def seconds(*code: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *code], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    bare = min(seconds("-c", "pass") for _ in range(3))
+    assert min(seconds("-m", "ssl_platform", *words.split()) for _ in range(5)) - bare < 0.5

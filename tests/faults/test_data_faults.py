@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssl_platform.data import entry
+from ssl_platform.data import entry, entry_header
 from ssl_platform.data.cache import Cache
 from ssl_platform.data.catalog import Catalog
 from ssl_platform.data.loader import Loader
@@ -253,7 +253,7 @@ def test_processes_that_make_one_entry_agree(tmp_path: Path) -> None:
     assert [p.exitcode for p in processes] == [0] * 4
     assert all((np.load(tmp_path / f"out{i}.npy") == 4).all() for i in range(4))
     files = [p for p in (tmp_path / "cache/prepared").rglob("*") if p.is_file()]
-    assert len(files) == 1 and entry.check(files[0]) is None
+    assert len(files) == 1 and entry_header.check(files[0]) is None
 
 
 def test_an_entry_removed_while_in_use_stays_readable(tmp_path: Path) -> None:

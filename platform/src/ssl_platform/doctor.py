@@ -174,7 +174,7 @@ def check_processes() -> str:
 
 def check_cache() -> str:
     """Write, rename and read in the cache folder."""
-    from ssl_platform.data.cache import default_folder
+    from ssl_platform.data.upkeep import default_folder
 
     return _writes(default_folder())
 

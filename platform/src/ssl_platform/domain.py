@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ssl_platform.errors import DataError
@@ -18,6 +17,8 @@ from ssl_platform.plan import Reads
 from ssl_platform.types import Layout, Part, Row, Window
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ssl_platform.data.cache import Cache, Prepared
     from ssl_platform.data.catalog import Catalog
     from ssl_platform.views.operation import Operation
@@ -130,6 +131,8 @@ class Domain:
             from ssl_platform.data.prepared import settle
 
             return settle(self.prepare(row), row, self.layout.fill).facts
+        import numpy as np
+
         end = np.full(self.layout.rank + 2, np.nextafter(1.0, 0.0))
         self.read(row, self.place(row, self.window or row.shape, end))
         return {}

@@ -25,8 +25,7 @@ def command(action: str, words: tuple[str, ...], as_json: bool) -> None:
     SOURCE limits it to what was made from a file or folder. cache.dir=DIR names another cache; prune with
     cache.max_gb=N removes the least recently used until the rest fits, without anything it removes all.
     """
-    from ssl_platform.data.cache import default_folder
-    from ssl_platform.data.upkeep import list_items, prune, verify
+    from ssl_platform.data.upkeep import default_folder, list_items, prune, verify
 
     source, cache_dir, limit = settings(action, words)
     folder = Path(cache_dir).expanduser() if cache_dir else default_folder()

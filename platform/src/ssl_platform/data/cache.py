@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ssl_platform.data.entry import open_entry, payload_bytes, write_entry
 from ssl_platform.data.fingerprint import fingerprint
 from ssl_platform.data.prepared import Prepared, settle
-from ssl_platform.data.upkeep import entry_files, folder_bytes
+from ssl_platform.data.upkeep import default_folder, entry_files, folder_bytes
 from ssl_platform.errors import CacheError
 from ssl_platform.types import Row
 
@@ -36,11 +36,6 @@ __all__ = ["Cache", "Prepared", "default_folder"]
 FORMAT = 1
 _log = logging.getLogger(__name__)
 _RECOUNT_SECONDS = 60.0
-
-
-def default_folder() -> Path:
-    """`$SSL_PLATFORM_CACHE`, or `~/.cache/ssl-platform`."""
-    return Path(os.environ.get("SSL_PLATFORM_CACHE") or Path.home() / ".cache" / "ssl-platform")
 
 
 class Cache:

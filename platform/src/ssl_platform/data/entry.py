@@ -12,54 +12,17 @@ from __future__ import annotations
 import json
 import math
 import mmap
-import os
-import struct
 import time
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from ssl_platform.data.blocks import BlockArray, BlockMask, block_shape, write_blocks
+from ssl_platform.data.entry_header import HEAD, MAGIC, header_of
 from ssl_platform.data.files import replace_file
 from ssl_platform.data.prepared import Prepared
-from ssl_platform.errors import CacheError
-
-MAGIC = b"SSLPREP1"
-_HEAD = struct.Struct("<8sII")
-
-
-@dataclass(frozen=True)
-class Header:
-    """What the header of an entry says.
-
-    Attributes:
-        source: path the item came from.
-        created: seconds since 1970.
-        shape: `[C, *shape]`.
-        dtype: numpy name.
-        block: cells of a block along each spatial axis.
-        valid: whether a validity mask follows the data.
-        foreground: shape of the foreground cells, or None.
-        start: where the data begins.
-        length: bytes of the file.
-        checksum: CRC-32 of everything from `start` on.
-        about: spacing, channels, facts, geometry.
-    """
-
-    source: str
-    created: float
-    shape: tuple[int, ...]
-    dtype: str
-    block: tuple[int, ...]
-    valid: bool
-    foreground: tuple[int, ...] | None
-    start: int
-    length: int
-    checksum: int
-    about: dict[str, Any]
 
 
 class _Summing:
@@ -111,7 +74,7 @@ def write_entry(path: Path, item: Prepared, source: str) -> int:
         ),
     }
     # the numbers known last take at most 20 digits more than the zeros that stand for them
-    start = -(-(_HEAD.size + len(json.dumps(header)) + 60) // mmap.PAGESIZE) * mmap.PAGESIZE
+    start = -(-(HEAD.size + len(json.dumps(header)) + 60) // mmap.PAGESIZE) * mmap.PAGESIZE
     with replace_file(path) as temporary:
         temporary.touch(mode=0o600, exist_ok=False)
         with temporary.open("wb") as stream:
@@ -125,40 +88,9 @@ def write_entry(path: Path, item: Prepared, source: str) -> int:
             length = stream.tell()
             text = json.dumps({**header, "start": start, "length": length, "checksum": body.checksum}).encode()
             stream.seek(0)
-            stream.write(_HEAD.pack(MAGIC, len(text), zlib.crc32(text)) + text)
+            stream.write(HEAD.pack(MAGIC, len(text), zlib.crc32(text)) + text)
             stream.truncate(length)
     return length
-
-
-def read_header(path: Path) -> Header:
-    """The header of an entry, checked against its own checksum and the length of the file.
-
-    Raises:
-        CacheError: it is damaged.
-        FileNotFoundError: there is none.
-    """
-    with path.open("rb") as stream:
-        return _header(stream, path)
-
-
-def _header(stream: BinaryIO, path: Path) -> Header:
-    head = stream.read(_HEAD.size)
-    if len(head) < _HEAD.size:
-        raise CacheError(f"{path} is damaged: it ends within its header")
-    magic, length, checksum = _HEAD.unpack(head)
-    if magic != MAGIC:
-        raise CacheError(f"{path} is damaged: it does not begin like a prepared item")
-    text = stream.read(length)
-    if len(text) != length or zlib.crc32(text) != checksum:
-        raise CacheError(f"{path} is damaged: its header does not match its checksum")
-    values = json.loads(text)
-    for name in ("shape", "block", "foreground"):
-        values[name] = None if values[name] is None else tuple(values[name])
-    header = Header(**values)
-    found = os.fstat(stream.fileno()).st_size
-    if found != header.length:
-        raise CacheError(f"{path} is damaged: {found} bytes of {header.length}")
-    return header
 
 
 def open_entry(path: Path) -> Prepared:
@@ -169,7 +101,7 @@ def open_entry(path: Path) -> Prepared:
         FileNotFoundError: there is none.
     """
     with path.open("rb") as stream:
-        header = _header(stream, path)
+        header = header_of(stream, path)
         memory = mmap.mmap(stream.fileno(), header.length, access=mmap.ACCESS_READ)
     small = header.block == header.shape[1:]
     if not small and hasattr(memory, "madvise"):
@@ -194,19 +126,6 @@ def open_entry(path: Path) -> Prepared:
         facts=about["facts"],
         geometry=about["geometry"],
     )
-
-
-def check(path: Path) -> str | None:
-    """Read an entry whole; return what is wrong with it, or None."""
-    try:
-        with path.open("rb") as stream:
-            header, found = _header(stream, path), 0
-            stream.seek(header.start)
-            while piece := stream.read(1 << 20):
-                found = zlib.crc32(piece, found)
-    except (CacheError, OSError) as error:
-        return str(error)
-    return None if found == header.checksum else f"{path} is damaged: its content does not match its checksum"
 
 
 def _plain(value: Any) -> Any:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ssl_platform.data import channels
-from ssl_platform.data.cache import default_folder
 from ssl_platform.data.catalog import SCAN_SCHEMA, Catalog, record
 from ssl_platform.data.files import replace_file
 from ssl_platform.data.fingerprint import fingerprint, state
@@ -30,6 +29,7 @@ from ssl_platform.data.paths import Root, candidates, expand, nothing_found
 from ssl_platform.data.previous import Previous
 from ssl_platform.data.quarantine import Quarantined, check_fraction, one_line, write_quarantine
 from ssl_platform.data.unlike import unlike
+from ssl_platform.data.upkeep import default_folder
 from ssl_platform.errors import Aside, Unreadable
 from ssl_platform.types import Row, Scalar
 

@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssl_platform.data.entry import check, read_header
+from ssl_platform.data.entry_header import check, read_header
 from ssl_platform.data.files import remove_leftovers
 from ssl_platform.errors import CacheError
 
 _HOUR = 3600.0
+
+
+def default_folder() -> Path:
+    """`$SSL_PLATFORM_CACHE`, or `~/.cache/ssl-platform`."""
+    return Path(os.environ.get("SSL_PLATFORM_CACHE") or Path.home() / ".cache" / "ssl-platform")
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from ssl_platform.domain import Domain, DomainOptions
 from ssl_platform.types import Layout, Row, Window
-from ssl_platform_medical3d import find, intensity, items
+from ssl_platform_medical3d import find
 from ssl_platform_medical3d.options import Medical3DOptions
 from ssl_platform_medical3d.readers import SUFFIXES
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ssl_platform.data.prepared import Prepared
     from ssl_platform.views.operation import Operation
 
@@ -79,11 +79,15 @@ class Medical3D(Domain):
         Raises:
             Unreadable: the file cannot be used, or some series of the folder cannot (after the rows of the others).
         """
+        from ssl_platform_medical3d import items
+
         for row in items.rows_of(path, self.options):
             yield self.fit(row) if row.spacing or isinstance(self.options.spacing, tuple) else row
 
     def fit(self, row: Row) -> Row:
         """The row in its normalised grid under the options and the columns `spacing` and `modality`."""
+        from ssl_platform_medical3d import items
+
         return items.fit(row, self.options)
 
     def settle(self, rows: Iterable[Row]) -> dict[str, tuple[Any, str]]:
@@ -129,10 +133,14 @@ class Medical3D(Domain):
 
     def checks(self, row: Row, facts: Mapping[str, float]) -> str | None:
         """Why the values cannot be what they are said to be."""
+        from ssl_platform_medical3d import intensity, items
+
         return intensity.absurd(facts, items.modality_of(row, self.options))
 
     def unlike(self, facts: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
         """Items whose range of values is far from the set's."""
+        from ssl_platform_medical3d import intensity
+
         return intensity.unlike_set(facts)
 
     # --------------------------------------------------------------------------------------------- pictures and results
@@ -140,7 +148,7 @@ class Medical3D(Domain):
         """Axial, coronal and sagittal middle slices in radiological convention, uint8."""
         from ssl_platform_medical3d.render import render
 
-        hounsfield = bool(channels) and channels[0] == "ct" and float(np.abs(x[0]).max()) > 10.0
+        hounsfield = bool(channels) and channels[0] == "ct" and float(abs(x[0]).max()) > 10.0
         return render(x, self.options.hu_window if hounsfield else None)
 
     def write_prediction(self, row: Row, prediction: np.ndarray, path: Path) -> Path:
