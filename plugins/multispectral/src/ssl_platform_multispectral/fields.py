@@ -1,0 +1,243 @@
+"""Built-in sample data: farmland seen by Sentinel-2 at two dates, as real GeoTIFF files.
+
+A place is labelled with **how its fields are laid out**: `strips`, `blocks`, `pivots` (circles in a hexagonal pattern)
+or `rings` (terraces around a hill). What grows there, how much of each crop, their spectra at each date, direction and
+size of the pattern, light, haze and the processing baseline are drawn apart from the label: every layout is cut at the
+quantiles of its own pattern, so a scene's colours say nothing of its class.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+CLASSES = ("strips", "blocks", "pivots", "rings")
+CROPS = {0: "bare soil", 1: "crop", 2: "grass"}
+BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
+SIZE = 96
+_VERSION = 1
+_METRES = 10.0
+# Mean reflectance of the three covers in each band at the two dates (typical of spring and late summer).
+_SPECTRA = np.array(
+    [
+        [
+            [0.09, 0.12, 0.16, 0.19, 0.21, 0.23, 0.25, 0.27, 0.34, 0.29],
+            [0.03, 0.06, 0.04, 0.10, 0.30, 0.39, 0.42, 0.44, 0.19, 0.09],
+            [0.04, 0.08, 0.06, 0.12, 0.23, 0.27, 0.29, 0.31, 0.23, 0.13],
+        ],
+        [
+            [0.08, 0.11, 0.15, 0.18, 0.20, 0.22, 0.24, 0.26, 0.33, 0.28],
+            [0.10, 0.14, 0.20, 0.24, 0.27, 0.29, 0.31, 0.33, 0.38, 0.27],
+            [0.04, 0.07, 0.06, 0.11, 0.22, 0.26, 0.28, 0.30, 0.24, 0.14],
+        ],
+    ]
+)
+_DATES = ((2021, "2021-04-{day:02d}T10:05:12", "03.01"), (2022, "2022-08-{day:02d}T10:05:12", "05.10"))
+_ZONES = (32632, 32633)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One place on one date.
+
+    Attributes:
+        reflectance: `[10, 96, 96]`, nan beyond the swath's edge.
+        cover: `[96, 96]` uint8, numbers of `CROPS`.
+        label: one of `CLASSES`.
+    """
+
+    reflectance: np.ndarray
+    cover: np.ndarray
+    label: str
+
+
+def write_sample_set(folder: Path, seed: int = 0, places: int = 80) -> Path:
+    """Write the set unless it is there already.
+
+    Args:
+        folder: gets `scenes/`, `masks/`, `dataset.json` and `manifest.csv`.
+        seed: of everything drawn.
+        places: each is seen twice; all classes are equally frequent.
+
+    Returns:
+        Path of the manifest (columns path, label, mask, group, split).
+    """
+    manifest, stamp = folder / "manifest.csv", folder / "dataset.json"
+    about = {"version": _VERSION, "seed": seed, "places": places}
+    if manifest.exists() and stamp.exists() and json.loads(stamp.read_text()).get("fields") == about:
+        return manifest
+    for name in ("scenes", "masks"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    rows = [row for at in range(places) for row in _write_place(folder, seed, at, _split(at, places))]
+    stamp.write_text(json.dumps({"fields": about, "labels": {str(k): name for k, name in CROPS.items()}}, indent=1))
+    draft = manifest.with_suffix(".tmp")
+    with draft.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    draft.replace(manifest)
+    return manifest
+
+
+def _split(at: int, places: int) -> str:
+    """50/15/35 % of each class, by place."""
+    share = (at // len(CLASSES)) / max(1, places // len(CLASSES))
+    return "train" if share < 0.5 else "val" if share < 0.65 else "test"
+
+
+def _write_place(folder: Path, seed: int, at: int, split: str) -> list[dict[str, str]]:
+    """Both dates of a place; its fields stay, what grows there changes."""
+    label = CLASSES[at % len(CLASSES)]
+    zone = _ZONES[at // len(CLASSES) % len(_ZONES)]
+    # Places lie 30 km apart, so that no two share a spatial block.
+    east, north = 400_000 + 30_000 * (at % 10), 5_200_000 + 30_000 * (at // 10)
+    rows = []
+    for date, (year, time, baseline) in enumerate(_DATES):
+        rng = np.random.default_rng([seed, 3, at, date])
+        field = make_field(label, np.random.default_rng([seed, 2, at]), rng, date)
+        name = f"place{at:03d}_{year}.tif"
+        corner = (east + int(rng.integers(-3, 4)) * 10, north + int(rng.integers(-3, 4)) * 10)
+        tags = {
+            "DATETIME": time.format(day=int(rng.integers(1, 28))),
+            "SENSOR": "Sentinel-2 MSI L2A",
+            "PROCESSING_BASELINE": baseline,
+        }
+        stored = stored_values(field.reflectance, baseline)
+        write_scene(folder / "scenes" / name, stored, zone, corner, BANDS, tags=tags)
+        write_scene(folder / "masks" / name, field.cover[None], zone, corner)
+        rows.append(
+            {"path": f"scenes/{name}", "label": label, "mask": f"masks/{name}", "group": f"P{at:03d}", "split": split}
+        )
+    return rows
+
+
+def stored_values(reflectance: np.ndarray, baseline: str) -> np.ndarray:
+    """Reflectance as ESA stores it: steps of 1/10000, 1000 more since baseline 04.00, 0 without data; uint16."""
+    steps = np.rint(np.nan_to_num(reflectance) * 10_000) + (1000 if baseline >= "04.00" else 0)
+    return np.where(np.isfinite(reflectance), steps.clip(1, 65535), 0).astype(np.uint16)
+
+
+def write_scene(
+    path: Path,
+    values: np.ndarray,
+    zone: int,
+    corner: tuple[float, float],
+    names: tuple[str, ...] = (),
+    *,
+    tags: dict[str, str] | None = None,
+    metres: float = _METRES,
+) -> Path:
+    """Write `[C, H, W]` as a tiled, compressed GeoTIFF in a UTM zone, atomically."""
+    import rasterio
+    from affine import Affine
+
+    draft = path.with_name(f".{path.name}.draft")
+    with rasterio.open(
+        draft,
+        "w",
+        driver="GTiff",
+        count=values.shape[0],
+        height=values.shape[1],
+        width=values.shape[2],
+        dtype=values.dtype.name,
+        crs=f"EPSG:{zone}",
+        transform=Affine(metres, 0, corner[0], 0, -metres, corner[1]),
+        compress="deflate",
+        zlevel=1,
+        predictor=2,
+        interleave="pixel",
+        tiled=True,
+        blockxsize=128,
+        blockysize=128,
+    ) as out:
+        out.write(values)
+        for number, name in enumerate(names, 1):
+            out.set_band_description(number, name)
+        out.update_tags(**(tags or {}))
+    draft.replace(path)
+    return path
+
+
+# ------------------------------------------------------------------------------------------------------------ farmland
+def make_field(label: str, place: np.random.Generator, rng: np.random.Generator, date: int) -> Field:
+    """One place on one date.
+
+    Args:
+        label: decides the pattern and nothing else.
+        place: what stays over the year: pattern, shares of the covers.
+        rng: what changes: spectra, light, haze, noise, the swath's edge.
+        date: 0 or 1.
+    """
+    pattern = _PATTERNS[label](place)
+    cover = covers(pattern, place)
+    spectra = _SPECTRA[date] * rng.uniform(0.85, 1.15, (3, 1)) * rng.uniform(0.95, 1.05, (3, len(BANDS)))
+    x = spectra[cover].transpose(2, 0, 1)
+    gain, haze = rng.uniform(0.8, 1.2), rng.uniform(0.0, 0.03)
+    blue = np.array([1.0, 0.6, 0.35, 0.3, 0.25, 0.2, 0.15, 0.15, 0.02, 0.01])[:, None, None]
+    x = x * gain * (1 + 0.08 * _slope(rng)) + haze * blue
+    x = x + 0.006 * rng.standard_normal(x.shape)
+    if rng.random() < 0.15:
+        x = np.where(_swath(rng), np.nan, x)
+    return Field(x.clip(0.001, 1.5).astype(np.float32), cover.astype(np.uint8), label)
+
+
+def covers(pattern: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """`[H, W]` number of the cover: the pattern cut at its own quantiles, in an order drawn by chance."""
+    shares = rng.uniform(0.25, 0.4, 2)
+    low, high = np.quantile(pattern, (shares[0], shares.sum()))
+    return np.asarray(rng.permutation(3)[(pattern > low).astype(int) + (pattern > high)])
+
+
+def _turned(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+    """Coordinates in cells, turned and shifted by chance, and the size of the pattern in cells."""
+    angle, shift = rng.uniform(0, 2 * np.pi), rng.uniform(0, SIZE, 2)
+    y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float64)
+    u = np.cos(angle) * x + np.sin(angle) * y + shift[0]
+    v = -np.sin(angle) * x + np.cos(angle) * y + shift[1]
+    return u, v, float(rng.uniform(20.0, 28.0))
+
+
+def _waves(rng: np.random.Generator, angles: tuple[float, ...]) -> np.ndarray:
+    """The sum of plane waves in some directions: one gives strips, two at 90 degrees blocks, three at 60 pivots."""
+    u, v, length = _turned(rng)
+    total = np.zeros((SIZE, SIZE))
+    for angle in angles:
+        a = np.radians(angle)
+        total += np.cos(2 * np.pi * (np.cos(a) * u + np.sin(a) * v) / length)
+    return total
+
+
+def _rings(rng: np.random.Generator) -> np.ndarray:
+    """Rings around a hill inside the scene."""
+    _, _, length = _turned(rng)
+    centre = rng.uniform(0.3, 0.7, 2) * SIZE
+    y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float64)
+    return np.asarray(np.cos(2 * np.pi * np.hypot(y - centre[0], x - centre[1]) / length + rng.uniform(0, 2 * np.pi)))
+
+
+_PATTERNS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
+    "strips": lambda rng: _waves(rng, (0.0,)),
+    "blocks": lambda rng: _waves(rng, (0.0, 90.0)),
+    "pivots": lambda rng: _waves(rng, (0.0, 60.0, 120.0)),
+    "rings": _rings,
+}
+
+
+def _slope(rng: np.random.Generator) -> np.ndarray:
+    """Light that changes over the scene: a plane from -1 to 1."""
+    angle = rng.uniform(0, 2 * np.pi)
+    y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
+    return np.asarray((np.cos(angle) * x + np.sin(angle) * y) / np.sqrt(2))
+
+
+def _swath(rng: np.random.Generator) -> np.ndarray:
+    """`[H, W]` bool: beyond the edge of what the satellite saw, up to a third of the scene."""
+    y, x = np.mgrid[0:SIZE, 0:SIZE]
+    slant = rng.uniform(-0.3, 0.3)
+    edge = rng.uniform(0.05, 0.3) * SIZE + slant * (y - SIZE / 2)
+    return np.asarray(x < edge if rng.random() < 0.5 else SIZE - 1 - x < edge)

@@ -1,0 +1,124 @@
+"""Open raster files, pooled: opening costs as much as eighteen small windows, so files stay open, but only so many.
+
+A pool belongs to one thread of one process. After a fork the child opens its own: GDAL's handles and locks must not be
+used by two processes, so what it inherited is neither used nor closed there.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssl_platform.errors import Unreadable
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
+
+LIMIT = 64
+# Sidecar files are looked for by name instead of listing the folder, which is slow beside thousands of chips; the block
+# cache is bounded in every worker instead of taking a share of all memory.
+SETTINGS: dict[str, Any] = {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE", "GDAL_CACHEMAX": 128 << 20}
+_inherited: list[Any] = []
+
+
+class Pool:
+    """Open files, least recently used first out.
+
+    Args:
+        limit: files open at once.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.limit, self.process = limit, os.getpid()
+        self._open: OrderedDict[tuple[str, bool], tuple[Any, ...]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def get(self, path: str, warped: bool = False) -> DatasetReader:
+        """The open file, or a north-up view of it.
+
+        Raises:
+            Unreadable: it is gone or damaged.
+        """
+        if self.process != os.getpid():
+            _inherited.append(self._open)
+            self._open, self.process = OrderedDict(), os.getpid()
+        found = self._open.get((path, warped))
+        if found is None:
+            found = self._open[path, warped] = open_raster(path, warped)
+            while len(self._open) > self.limit:
+                _, old = self._open.popitem(last=False)
+                for handle in old:
+                    handle.close()
+        else:
+            self._open.move_to_end((path, warped))
+        return found[0]
+
+
+class _Pools(threading.local):
+    def __init__(self) -> None:
+        self.pool = Pool()
+
+
+_pools = _Pools()
+
+
+def pooled(path: str, warped: bool = False) -> DatasetReader:
+    """The file, from the pool of this thread.
+
+    Raises:
+        Unreadable: it is gone or damaged.
+    """
+    return _pools.pool.get(path, warped)
+
+
+def open_raster(path: str, warped: bool = False) -> tuple[Any, ...]:
+    """Open a file, and over it a view with north up in its own coordinate system where asked for.
+
+    Returns:
+        What to read from first, then what else must be closed.
+
+    Raises:
+        Unreadable: it cannot be opened.
+    """
+    import warnings
+
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.vrt import WarpedVRT
+
+    try:
+        with warnings.catch_warnings(), rasterio.Env(**SETTINGS):
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            source = rasterio.open(path)
+            if not warped:
+                return (source,)
+            crs = source.crs or source.gcps[1]
+            return WarpedVRT(source, crs=crs, src_crs=crs, add_alpha=source.nodata is None), source
+    except (RasterioError, OSError) as error:
+        if not Path(path).exists():
+            raise Unreadable(f"{Path(path).name} is no longer there") from None
+        raise Unreadable(f"{Path(path).name} is not a readable raster file ({_short(error)})") from None
+
+
+@contextmanager
+def opened(path: str, warped: bool = False) -> Iterator[DatasetReader]:
+    """The file opened for this once, as scans do from several threads."""
+    handles = open_raster(path, warped)
+    try:
+        yield handles[0]
+    finally:
+        for handle in handles:
+            handle.close()
+
+
+def _short(error: Exception) -> str:
+    """The cause without the path, one short line."""
+    text = str(error).rpartition("/")[2]
+    return " ".join(text.split())[:120]
