@@ -1,0 +1,112 @@
+"""The sample set: shapes as the files of the field, some with the flaws that real files have."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ssl_platform.data.files import replace_file
+from ssl_platform_pointcloud import writers
+from ssl_platform_pointcloud.fields import COLOUR, NORMAL
+from ssl_platform_pointcloud.shapes import CLASSES, Scan, Shape, draw_shape, mesh, scan
+
+FORMATS = ("bin.ply", "ascii.ply", "bin.pcd", "lzf.pcd", "laz", "npz", "xyz", "csv", "off", "obj")
+_ITEMS = 160
+_VERSION = 1
+
+
+def write_sample_set(folder: Path, seed: int = 0, items: int = _ITEMS) -> Path:
+    """Write the set unless it is there already.
+
+    Args:
+        folder: gets `clouds/`, `set.json` and `manifest.csv`.
+        seed: of everything drawn.
+        items: clouds; a shape is scanned once or twice, all classes are equally frequent.
+
+    Returns:
+        path of the manifest (columns path, label, group, split).
+    """
+    manifest, stamp = folder / "manifest.csv", folder / "set.json"
+    about = {"version": _VERSION, "seed": seed, "items": items}
+    if manifest.exists() and stamp.exists() and json.loads(stamp.read_text(encoding="utf-8")) == about:
+        return manifest
+    (folder / "clouds").mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([seed, 1])
+    rows = []
+    for at, (label, number, split) in enumerate(_plan(items, rng)):
+        shape = draw_shape(label, np.random.default_rng([seed, 2, number]))
+        path = _write_scan(folder / "clouds" / f"column_{at:03d}", shape, np.random.default_rng([seed, 3, at]))
+        rows.append({"path": f"clouds/{path.name}", "label": label, "group": f"shape-{number:03d}", "split": split})
+    with replace_file(manifest) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    with replace_file(stamp) as draft:
+        draft.write_text(json.dumps(about), encoding="utf-8")
+    return manifest
+
+
+def _plan(items: int, rng: np.random.Generator) -> list[tuple[str, int, str]]:
+    """Label, shape and split of each item: 50/15/35 % of each class; both scans of a shape stay together."""
+    plan: list[tuple[str, int, str]] = []
+    number = 0
+    for first, label in enumerate(CLASSES):
+        count = len(range(first, items, len(CLASSES)))
+        placed = 0
+        while placed < count:
+            scans = min(count - placed, 2 if rng.random() < 0.3 else 1)
+            share = placed / count
+            split = "train" if share < 0.5 else "val" if share < 0.65 else "test"
+            plan += [(label, number, split)] * scans
+            placed, number = placed + scans, number + 1
+    return [plan[at] for at in rng.permutation(len(plan))]
+
+
+def _write_scan(stem: Path, shape: Shape, rng: np.random.Generator) -> Path:
+    """One scan of a shape, turned and moved, in a format drawn apart from the class."""
+    kind = FORMATS[int(rng.integers(len(FORMATS)))]
+    turn, move = _turn(rng.uniform(0, 2 * np.pi)), rng.uniform(-5.0, 5.0, 3)
+    path = stem.with_suffix(f".{kind.split('.')[-1]}")
+    if kind in ("off", "obj"):
+        vertices, faces = mesh(shape)
+        return writers.write_mesh(path, vertices @ turn.T + move, faces)
+    found = scan(shape, int(rng.integers(1300, 3000)), rng)
+    found = Scan(found.xyz @ turn.T + move, found.normals @ turn.T, found.colours, found.part)
+    return _write_points(path, kind, found, rng)
+
+
+def _write_points(path: Path, kind: str, found: Scan, rng: np.random.Generator) -> Path:
+    colours = {name: found.colours[:, i].copy() for i, name in enumerate(COLOUR)}
+    normals = {name: found.normals[:, i].astype(np.float32) for i, name in enumerate(NORMAL)}
+    label = {"label": found.part}
+    xyz = found.xyz
+    if kind == "bin.ply":
+        return writers.write_ply(path, xyz, {**normals, **colours, **label})
+    if kind == "ascii.ply":
+        return writers.write_ply(path, xyz, {**colours, **label}, encoding="ascii")
+    if kind == "lzf.pcd":
+        return writers.write_pcd(path, xyz, {**colours, **label}, encoding="binary_compressed")
+    if kind == "laz":
+        far = xyz + np.array([512_000.0, 5_403_000.0, 200.0])  # as surveyors' coordinates are
+        shine = np.clip(np.linalg.norm(xyz, axis=1) * 1000, 0, 65535).astype(np.uint16)
+        return writers.write_las(path, far, {"intensity": shine, "classification": found.part}, metres=1.0)
+    if kind == "npz":
+        np.savez(path, points=xyz.astype(np.float32), normals=found.normals.astype(np.float32), labels=found.part)
+        return path
+    if kind == "bin.pcd":  # some returns are missing
+        xyz = xyz.copy()
+        xyz[rng.random(len(xyz)) < 0.1] = np.nan
+        return writers.write_pcd(path, xyz, label)
+    if kind == "csv":
+        return writers.write_text(path, xyz, {**colours, **label})
+    again = rng.integers(0, len(xyz), len(xyz) // 10)  # points stored twice
+    return writers.write_text(path, np.concatenate([xyz, xyz[again]]), header=False)
+
+
+def _turn(angle: float) -> np.ndarray:
+    """`[3, 3]` rotation about z."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
