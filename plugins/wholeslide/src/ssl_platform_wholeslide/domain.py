@@ -1,0 +1,172 @@
+"""Whole-slide images: brightfield microscopy at a stated scale, from the files scanners write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ssl_platform.domain import Domain, DomainOptions
+from ssl_platform.errors import Unreadable
+from ssl_platform.types import Channel, Layout, Part, Row, Window
+from ssl_platform_wholeslide import find, items
+from ssl_platform_wholeslide.options import WholeSlideOptions
+from ssl_platform_wholeslide.slides import SUFFIXES
+
+if TYPE_CHECKING:
+    from ssl_platform.views.operation import Operation
+    from ssl_platform_wholeslide.placing import Placer
+    from ssl_platform_wholeslide.pool import Pool
+
+# Tissue lies on glass any way up, and sections may be turned over. How much stain it took says nothing of it.
+SYMMETRIES = ("flip:H", "flip:W", "rot90:HW", "rotate:HW", "scale", "gain", "gamma", "blur", "cutout")
+MOVES = ("rot90:HW", "flip:H", "flip:W", "shuffle")
+
+
+class WholeSlide(Domain):
+    """Slides as grids of red, green and blue (uint8), rows down and columns to the right, at `data.mpp` microns a cell.
+
+    A window is read from the coarsest level that is not coarser than asked for and resampled where no level has that
+    scale. Windows lie on tissue.
+    """
+
+    name = "wholeslide"
+    layout: ClassVar[Layout] = Layout(
+        axes="C H W",
+        channels=tuple(Channel(name, bounds=(0.0, 255.0)) for name in items.CHANNELS),
+        unit="um",
+        symmetries=frozenset(SYMMETRIES),
+        moves=frozenset(MOVES),
+        fill=255.0,
+        relations=("same", "overlap"),
+    )
+    suffixes = SUFFIXES
+    Options: ClassVar[type[DomainOptions]] = WholeSlideOptions
+    columns: ClassVar[Mapping[str, type]] = {"mpp": str, "tissue_mask": str}
+    tasks = ("classification", "regression")
+    sensitive = True
+    window = (64, 64)
+    patch = (8, 8)
+
+    # -------------------------------------------------------------------------------------------------------- catalog
+    def find(self, root: Path) -> Iterator[Path]:
+        """Slide files and folders of DICOM files under `root`."""
+        return find.find(root)
+
+    def scan(self, path: Path) -> Iterable[Row]:
+        """A row for each slide, at its own full resolution; a small overview of it is looked at and kept.
+
+        Slides without a scale come without one: `fit` supplies it or refuses.
+
+        Raises:
+            Unreadable: the file cannot be opened or its overview not decoded.
+        """
+        for row, slide in items.rows_of(path, self.options):
+            try:
+                if self.options.tissue == "auto":
+                    from ssl_platform_wholeslide.placing import remember
+
+                    remember(slide, path, items.file_of(row), self._folder)
+            finally:
+                slide.close()
+            yield row
+
+    def fit(self, row: Row) -> Row:
+        """The row in the grid of `data.mpp`, under the columns `mpp` and `tissue_mask`.
+
+        Raises:
+            Unreadable: its scale is unknown, it is coarser than asked for, or it has no tissue.
+        """
+        grid = items.grid(row, self.options)
+        if self.options.tissue == "auto":
+            from ssl_platform_wholeslide.placing import mask_of
+
+            mask_of(row, self.options, self._folder)
+        return row.replace(shape=grid.shape, spacing=grid.mpp)
+
+    def settle(self, rows: Iterable[Row]) -> dict[str, tuple[Any, str]]:
+        """The scale of windows and of slides that store none, where they are `auto`."""
+        from ssl_platform_wholeslide.settle import settle
+
+        return settle(rows, self.options)
+
+    def group(self, row: Row) -> tuple[str | None, str]:
+        """The patient of DICOM (salted hash), the TCGA case, or None: each slide its own group."""
+        return row.group, str(row.meta.get("group_rule", "file"))
+
+    # --------------------------------------------------------------------------------------------------------- pixels
+    def read(self, row: Row, window: Window) -> dict[str, Part]:
+        """One window: `[3, h, w]` uint8, white and invalid beyond the slide and where nothing was scanned.
+
+        Raises:
+            Unreadable: its pixels cannot be decoded, or all of them are zero.
+        """
+        from ssl_platform_wholeslide.windows import read_window
+
+        with self._pool.slide(str(items.file_of(row)), str(row.meta["reader"])) as slide:
+            return {"main": read_window(slide, row, items.grid(row, self.options), window)}
+
+    def verify(self, row: Row) -> Mapping[str, float]:
+        """Decode a tile of tissue at the slide's far end, where a file that was cut off lacks its tiles.
+
+        Raises:
+            Unreadable: it cannot be decoded.
+        """
+        from ssl_platform_wholeslide.slides import open_slide
+        from ssl_platform_wholeslide.windows import read_window
+
+        ends = [max(0, n - size) for n, size in zip(row.shape, self.window, strict=True)]
+        corner = Window((ends[0], ends[1]), (self.window[0], self.window[1]))
+        slide = open_slide(items.file_of(row), str(row.meta["reader"]))
+        try:
+            for window in (corner, *self.cover(row, self.window)[-1:]):
+                read_window(slide, row, items.grid(row, self.options), window)
+        finally:
+            slide.close()
+        return {}
+
+    def place(self, row: Row, size: Sequence[int], uniforms: np.ndarray) -> Window:
+        """A window of which at least `data.tissue_fraction` is tissue."""
+        return self._placer.place(row, size, uniforms)
+
+    def cover(self, row: Row, size: Sequence[int], whole: bool = True) -> Sequence[Window]:
+        """At most `data.tiles` tiles spread over the tissue, or the one nearest its middle."""
+        return self._placer.cover(row, size, whole)
+
+    def views(self) -> Sequence[Operation]:
+        """Jitter of the stains."""
+        from ssl_platform_wholeslide.views import operations
+
+        return operations()
+
+    def render(self, x: np.ndarray, channels: Sequence[str]) -> np.ndarray:
+        """The picture as the microscope shows it: `[H, W, 3]` uint8."""
+        return np.ascontiguousarray(np.nan_to_num(x[:3]).clip(0, 255).round().astype(np.uint8).transpose(1, 2, 0))
+
+    def sample_data(self, folder: Path, seed: int = 0) -> Path:
+        """192 labelled synthetic slides as pyramidal TIFF files; written once."""
+        from ssl_platform_wholeslide.phantom import write_sample_set
+
+        return write_sample_set(folder, seed)
+
+    # ------------------------------------------------------------------------------------------------------- resources
+    @property
+    def _folder(self) -> Path | None:
+        return None if self.cache is None else self.cache.folder
+
+    @property
+    def _placer(self) -> Placer:
+        from ssl_platform_wholeslide.placing import Placer
+
+        return Placer(self.options, self._folder)
+
+    @property
+    def _pool(self) -> Pool:
+        from ssl_platform_wholeslide.pool import pool
+
+        return pool(self.options.open_slides, self.options.tile_cache_mb)
+
+
+__all__ = ["Unreadable", "WholeSlide"]

@@ -1,0 +1,162 @@
+"""From slides to catalog rows, and rows in the grid windows are read from.
+
+A row carries what is needed to say its grid under other options without opening the file again: `levels`,
+`downsamples` and `native_mpp`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ssl_platform.errors import Unreadable
+from ssl_platform.types import Row
+from ssl_platform_wholeslide.options import COARSEST, FINEST, WholeSlideOptions
+from ssl_platform_wholeslide.pyramid import Grid, Mpp, grid_of
+from ssl_platform_wholeslide.slides import Header, Slide, open_slide
+
+CHANNELS = ("red", "green", "blue")
+_TCGA = re.compile(r"(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})", re.IGNORECASE)
+_READERS = {"OpenSlideReader": "openslide", "TiffSlideReader": "tiffslide"}
+
+
+def rows_of(path: Path, options: WholeSlideOptions) -> Iterator[tuple[Row, Slide]]:
+    """A row for each slide of a file or a folder of DICOM files, with the open slide, to be closed by the caller.
+
+    Raises:
+        Unreadable: it cannot be used; of a folder, some of it (after the rows of the others).
+    """
+    from ssl_platform_wholeslide.slides.series import is_dicom, series_of
+
+    if not path.is_dir() and not is_dicom(path):
+        slide = open_slide(path, options.reader)
+        yield _row(path, slide, *_group(path.name)), slide
+        return
+    from ssl_platform.data.fingerprint import fingerprint
+    from ssl_platform.data.identity import salted
+
+    found, problem = series_of(path)
+    for series in found:
+        slide = open_slide(series.files[0], options.reader)
+        group = (salted(series.patient), "patient, hashed") if series.patient else _group(path.name)
+        row = _row(path, slide, *group)
+        short = hashlib.blake2b(series.uid.encode(), digest_size=4).hexdigest()
+        content = hashlib.blake2b("".join(map(fingerprint, series.files)).encode(), digest_size=16).hexdigest()
+        yield row.replace(id=short, fingerprint=content, meta={**row.meta, "file": series.files[0].name}), slide
+    if problem:
+        raise Unreadable(problem)
+
+
+def file_of(row: Row) -> Path:
+    """What is opened to read a row: its path, or of DICOM a file in it."""
+    name = row.meta.get("file")
+    path = Path(row.path)
+    return path / str(name) if name and path.is_dir() else path
+
+
+def _group(name: str) -> tuple[str | None, str]:
+    """The TCGA case a file name starts with, else nothing is known: each slide is its own group."""
+    case = _TCGA.match(name)
+    return (case[1].upper(), "TCGA case") if case else (None, "file")
+
+
+def _row(path: Path, slide: Slide, group: str | None, rule: str) -> Row:
+    header = slide.header
+    meta: dict[str, Any] = {
+        "format": header.vendor,
+        "reader": _READERS[type(slide).__name__],
+        "levels": ";".join(f"{height}x{width}" for height, width in header.levels),
+        "downsamples": ";".join(f"{step:.10g}" for step in header.downsamples),
+        "group_rule": rule,
+    }
+    further = {
+        "native_mpp": None if header.mpp is None else f"{header.mpp[0]:.7g}x{header.mpp[1]:.7g}",
+        "power": header.power,
+        "note": header.note or None,
+    }
+    meta.update({name: value for name, value in further.items() if value is not None})
+    return Row(
+        id=path.name,
+        path=str(path),
+        shape=header.shape,
+        spacing=header.mpp or (),
+        channels=CHANNELS,
+        dtype="uint8",
+        group=group,
+        meta=meta,
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- scale
+def parse_mpp(text: str) -> Mpp:
+    """`0.25` or `0.25x0.26` (y, x) to microns a pixel.
+
+    Raises:
+        ValueError: not one or two numbers of a microscope's scale.
+    """
+    values = [float(part) for part in str(text).lower().replace(",", "x").split("x")]
+    values = values * 2 if len(values) == 1 else values
+    if len(values) != 2 or not all(FINEST <= value <= COARSEST for value in values):
+        raise ValueError(f"give one or two numbers of microns a pixel between {FINEST:g} and {COARSEST:g}")
+    return values[0], values[1]
+
+
+def stored_mpp(row: Row) -> Mpp | None:
+    """Microns a pixel at full resolution as the manifest's column `mpp` or else the file says; None where none does.
+
+    Raises:
+        Unreadable: the column cannot be read.
+    """
+    told = row.meta.get("mpp")
+    if told:
+        try:
+            return parse_mpp(str(told))
+        except ValueError as error:
+            raise Unreadable(f"manifest column 'mpp' is {told!r}: {error}") from None
+    stored = row.meta.get("native_mpp")
+    return parse_mpp(str(stored)) if stored else None
+
+
+def native_mpp(row: Row, options: WholeSlideOptions) -> Mpp:
+    """Microns a pixel at full resolution: the manifest's, the file's, `data.missing_mpp` or a `data.mpp` that was given.
+
+    Raises:
+        Unreadable: nothing says it. It is never guessed, not from the objective either.
+    """
+    known = stored_mpp(row)
+    if known is not None:
+        return known
+    for value in (options.missing_mpp, options.mpp):
+        if isinstance(value, float):
+            return value, value
+    power = row.meta.get("power")
+    hint = f" (objective {float(power):g}x, often {10 / float(power):g})" if power else ""
+    note = f"{row.meta['note']}; " if row.meta.get("note") else ""
+    raise Unreadable(
+        f"{note}its microns a pixel are not stored{hint}: set data.missing_mpp=NUMBER or a manifest column 'mpp'"
+    )
+
+
+def grid(row: Row, options: WholeSlideOptions) -> Grid:
+    """The grid of a row under the options.
+
+    Raises:
+        Unreadable: its scale is unknown, or it is coarser than asked for.
+    """
+    levels = [tuple(int(n) for n in level.split("x")) for level in str(row.meta["levels"]).split(";")]
+    downsamples = [float(step) for step in str(row.meta["downsamples"]).split(";")]
+    target = options.mpp if isinstance(options.mpp, float) else None
+    return grid_of([(h, w) for h, w in levels], downsamples, native_mpp(row, options), target)
+
+
+def check_same(row: Row, header: Header) -> None:
+    """Refuse a slide that is no longer what was scanned.
+
+    Raises:
+        Unreadable: its levels differ.
+    """
+    if row.meta["levels"] != ";".join(f"{height}x{width}" for height, width in header.levels):
+        raise Unreadable("its levels are no longer those that were scanned: scan the data again")

@@ -1,0 +1,161 @@
+"""Tissue of catalog rows, and windows on it. Remembered by a process, kept on disk where there is a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ssl_platform.data.window import grid_windows, place_uniform
+from ssl_platform.errors import Unreadable
+from ssl_platform.types import Row, Window
+from ssl_platform_wholeslide import overview, tissue
+from ssl_platform_wholeslide.items import file_of
+from ssl_platform_wholeslide.options import WholeSlideOptions
+from ssl_platform_wholeslide.selection import spread
+from ssl_platform_wholeslide.slides import Slide, open_slide
+
+_ABOVE = 3  # folders above a slide's in which a tissue mask is looked for
+
+
+def remember(slide: Slide, path: Path, file: Path, folder: Path | None) -> np.ndarray:
+    """The overview of an open slide, taken from the cache or looked at and kept there.
+
+    Raises:
+        Unreadable: the slide cannot be decoded.
+    """
+    entry = None if folder is None else overview.entry_of(folder, path, file)
+    colour = None if entry is None else overview.kept(entry)
+    if colour is None:
+        colour = overview.look(slide)
+        if entry is not None:
+            overview.keep(entry, colour)
+    return colour
+
+
+@lru_cache(maxsize=32)
+def _mask(
+    path: str, file: str, reader: str, folder: Path | None, named: str, shape: tuple[int, int], threshold: float | None
+) -> np.ndarray:
+    """`[h, w]` bool, tissue over the slide: of the mask that is named, else found on its overview."""
+    if named:
+        return tissue.read_mask(_beside(Path(path), named), shape)
+    entry = None if folder is None else overview.entry_of(folder, Path(path), Path(file))
+    colour = None if entry is None else overview.kept(entry)
+    if colour is None:
+        slide = open_slide(Path(file), reader)
+        try:
+            colour = remember(slide, Path(path), Path(file), folder)
+        finally:
+            slide.close()
+    return tissue.mask_of(colour, threshold)
+
+
+def mask_of(row: Row, options: WholeSlideOptions, folder: Path | None) -> np.ndarray:
+    """`[h, w]` bool, tissue over the slide of a row.
+
+    Raises:
+        Unreadable: there is none, or its mask cannot be used.
+    """
+    height, width = (int(n) for n in str(row.meta["levels"]).partition(";")[0].split("x"))
+    threshold = options.tissue_threshold
+    found = _mask(
+        row.path,
+        str(file_of(row)),
+        str(row.meta["reader"]),
+        folder,
+        str(row.meta.get("tissue_mask") or ""),
+        (height, width),
+        float(threshold) if isinstance(threshold, float) else None,
+    )
+    if not found.any():
+        raise Unreadable(tissue.NO_TISSUE)
+    return found
+
+
+def _beside(path: Path, name: str) -> Path:
+    """The file of a mask: absolute, or relative to the slide's folder or one of three above it.
+
+    Raises:
+        Unreadable: it is nowhere.
+    """
+    for folder in (path.parent, *list(path.parents)[1 : _ABOVE + 1]):
+        if (folder / name).is_file():
+            return folder / name
+    raise Unreadable(f"its tissue_mask {name} is not there (looked for in {path.parent} and {_ABOVE} folders above)")
+
+
+class Placer:
+    """Windows on the tissue of rows.
+
+    Args:
+        options: of the domain.
+        folder: of the cache, or None.
+    """
+
+    def __init__(self, options: WholeSlideOptions, folder: Path | None) -> None:
+        self.options, self.folder = options, folder
+
+    def place(self, row: Row, size: Sequence[int], uniforms: np.ndarray) -> Window:
+        """A window with enough tissue, every such place as likely as any other."""
+        if self.options.tissue == "none":
+            return place_uniform(row, size, uniforms)
+        found = self._places(row, size)
+        place = found.at(float(uniforms[0]))
+        jitter = uniforms[1:3] - 0.5  # the corner lies anywhere in its place of the overview
+        return self._window(row, size, (np.asarray(place) + jitter) * found.cell)
+
+    def cover(self, row: Row, size: Sequence[int], whole: bool) -> list[Window]:
+        """The tissue tiles of a grid over the slide, at most `data.tiles` of them, or the one nearest their middle."""
+        grid = grid_windows(row, size)
+        if self.options.tissue == "none":
+            chosen = np.array([window.start for window in grid])
+        else:
+            chosen = self._tiles(row, size, np.array([window.start for window in grid]))
+        if not whole:
+            middle = chosen.mean(axis=0)
+            chosen = chosen[((chosen - middle) ** 2).sum(axis=1).argmin()][None]
+        kept = chosen[spread(chosen, size, self.options.tiles)]
+        return [Window((int(y), int(x)), (size[0], size[1])) for y, x in kept]
+
+    def _tiles(self, row: Row, size: Sequence[int], starts: np.ndarray) -> np.ndarray:
+        """Those of `[n, 2]` first corners whose tiles hold enough tissue; the fullest place where none does."""
+        found = self._places(row, size)
+        at = np.rint(starts / found.cell).astype(int)
+        at = np.clip(at, 0, np.array(found.allowed.shape) - 1)
+        inside = starts[found.allowed[at[:, 0], at[:, 1]]]
+        if len(inside):
+            return inside
+        return np.array([self._window(row, size, np.asarray(found.at(0.5)) * found.cell).start])
+
+    def _places(self, row: Row, size: Sequence[int]) -> tissue.Places:
+        mask = mask_of(row, self.options, self.folder)
+        return _places(_Held(mask), (row.shape[0], row.shape[1]), (size[0], size[1]), self.options.tissue_fraction)
+
+    @staticmethod
+    def _window(row: Row, size: Sequence[int], corner: np.ndarray) -> Window:
+        slack = np.asarray(row.shape) - np.asarray(size)
+        start = np.clip(np.rint(corner).astype(int), np.minimum(slack, 0), np.maximum(slack, 0))
+        # where the slide is smaller than the window it lies in its middle
+        start = np.where(slack < 0, slack // 2, start)
+        return Window((int(start[0]), int(start[1])), (size[0], size[1]))
+
+
+class _Held:
+    """An array that is remembered by what it is, not by what it holds."""
+
+    def __init__(self, mask: np.ndarray) -> None:
+        self.mask = mask
+
+    def __hash__(self) -> int:
+        return id(self.mask)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and other.mask is self.mask
+
+
+@lru_cache(maxsize=64)
+def _places(held: _Held, shape: tuple[int, int], size: tuple[int, int], least: float) -> tissue.Places:
+    return tissue.places(held.mask, shape, size, least)

@@ -1,0 +1,107 @@
+"""A slide as one grid at a given scale, whatever levels its pyramid has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ssl_platform.errors import Unreadable
+from ssl_platform_wholeslide.slides import Region, Slide
+
+SAME_SCALE = 0.03
+"""A level this near to the scale asked for is read as it is: 20x scanners differ by more (0.4990 to 0.5040)."""
+_TRIANGLE = 1.0  # radius of the resampling filter, in cells of the coarser grid
+
+Mpp = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The grid windows of a slide are read from.
+
+    Attributes:
+        shape: cells along y and x.
+        mpp: microns of a cell along y and x.
+        level: of the pyramid it is read from, the coarsest that is not coarser than the grid.
+        ratio: pixels of that level to a cell along y and x; 1 where a level is read as it is.
+    """
+
+    shape: tuple[int, int]
+    mpp: Mpp
+    level: int
+    ratio: tuple[float, float]
+
+    @property
+    def exact(self) -> bool:
+        """Whether cells are pixels of the level."""
+        return self.ratio == (1.0, 1.0)
+
+
+def grid_of(
+    levels: Sequence[tuple[int, int]], downsamples: Sequence[float], native: Mpp, target: float | None
+) -> Grid:
+    """The grid of a slide at `target` microns a pixel, of its finest level where that is None.
+
+    Args:
+        levels: `(height, width)` of each level.
+        downsamples: of each level against the first.
+        native: microns a pixel of the first level along y and x.
+        target: microns a cell.
+
+    Raises:
+        Unreadable: the slide is coarser than asked for.
+    """
+    if target is None:
+        return Grid(levels[0], native, 0, (1.0, 1.0))
+    if max(native) > target * (1 + SAME_SCALE):
+        raise Unreadable(
+            f"its finest level has {max(native):.4g} um a pixel, coarser than data.mpp={target:g}: "
+            f"set data.mpp={max(native):.4g} or leave it out"
+        )
+    for level, step in enumerate(downsamples):
+        mpp = (native[0] * step, native[1] * step)
+        if all(abs(value / target - 1) <= SAME_SCALE for value in mpp):
+            return Grid(levels[level], mpp, level, (1.0, 1.0))
+    cells = (target / native[0], target / native[1])  # pixels of the first level to a cell
+    level = max(i for i, step in enumerate(downsamples) if step <= min(cells) * (1 + SAME_SCALE))
+    shape = tuple(max(1, int(n / cell + 1e-6)) for n, cell in zip(levels[0], cells, strict=True))
+    ratio = tuple(cell / downsamples[level] for cell in cells)
+    return Grid((shape[0], shape[1]), (target, target), level, (ratio[0], ratio[1]))
+
+
+def read_box(slide: Slide, grid: Grid, start: tuple[int, int], size: tuple[int, int]) -> Region:
+    """Cells of a box that lies within the grid; resampled with a triangle filter, so no detail is aliased.
+
+    Only the pixels under the box are read, with the margin the filter reaches. What was not scanned is white and marked.
+
+    Raises:
+        Unreadable: the pixels cannot be decoded.
+    """
+    if grid.exact:
+        return _white(slide.read(grid.level, *start, *size))
+    from PIL import Image
+
+    level = slide.header.levels[grid.level]
+    low = [max(0, int((a - _TRIANGLE) * r)) for a, r in zip(start, grid.ratio, strict=True)]
+    ends = zip(start, size, grid.ratio, level, strict=True)
+    high = [min(n, int(np.ceil((a + s + _TRIANGLE) * r))) for a, s, r, n in ends]
+    region = _white(slide.read(grid.level, low[0], low[1], high[0] - low[0], high[1] - low[1]))
+    edges = [(a * r - b, (a + s) * r - b) for a, s, r, b in zip(start, size, grid.ratio, low, strict=True)]
+    edges = [(first, min(last, float(h - b))) for (first, last), h, b in zip(edges, high, low, strict=True)]
+    box = (edges[1][0], edges[0][0], edges[1][1], edges[0][1])
+
+    def resized(values: np.ndarray) -> np.ndarray:
+        image = Image.fromarray(values)
+        return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box))
+
+    present = None if region.present is None else resized(region.present.astype(np.uint8) * 255) > 127
+    return Region(resized(np.ascontiguousarray(region.rgb)), present)
+
+
+def _white(region: Region) -> Region:
+    """The region with glass where nothing was scanned."""
+    if region.present is None:
+        return region
+    return Region(np.where(region.present[..., None], region.rgb, np.uint8(255)), region.present)

@@ -1,0 +1,81 @@
+"""Slides behind one interface, whichever library opens them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ssl_platform.errors import Unreadable
+from ssl_platform_wholeslide.slides.slide import Header, Region, Slide
+
+__all__ = ["DICOM_SUFFIXES", "SUFFIXES", "Header", "Region", "Slide", "open_slide"]
+
+DICOM_SUFFIXES = (".dcm", ".dicom")
+TIFF_SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".svs", ".ndpi", ".scn", ".bif")
+SUFFIXES = (*TIFF_SUFFIXES, ".mrxs", ".vms", ".vmu", ".svslide", *DICOM_SUFFIXES)
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def open_slide(path: Path, reader: str = "auto", cache: Any = None, *, again: bool = False) -> Slide:
+    """Open a slide.
+
+    Args:
+        path: the file; of DICOM any file of the series.
+        reader: `openslide`, `tiffslide`, or `auto`: OpenSlide first, except for OME-TIFF, whose pyramid and scale only
+            tiffslide finds.
+        cache: of decoded tiles, for OpenSlide.
+        again: whether it was opened before, so that its pixels need no second look.
+
+    Raises:
+        Unreadable: neither opens it, or its pixels are no 8-bit colours.
+    """
+    if not path.is_file():
+        raise Unreadable("is no longer there")
+    with path.open("rb") as file:
+        start = file.read(4)
+    tiff = start in _TIFF_STARTS
+    name = path.name.lower()
+    if name.endswith(TIFF_SUFFIXES) and not tiff:
+        raise Unreadable(f"no TIFF file although its name says so (it starts with {start!r})")
+    if tiff and not again:
+        _check_pixels(path)
+    order = ("tiffslide", "openslide") if name.endswith((".ome.tif", ".ome.tiff")) else ("openslide", "tiffslide")
+    reasons = []
+    for library in order if reader == "auto" else (reader,):
+        try:
+            return _open(path, library, cache, tiff)
+        except Unreadable as error:
+            reasons.append(error.why)
+    raise Unreadable("; ".join(dict.fromkeys(reasons)))
+
+
+def _open(path: Path, library: str, cache: Any, tiff: bool) -> Slide:
+    if library == "openslide":
+        from ssl_platform_wholeslide.slides.openslide_reader import OpenSlideReader
+
+        return OpenSlideReader(path, cache)
+    if not tiff:
+        raise Unreadable("no TIFF, which is all tiffslide reads")
+    from ssl_platform_wholeslide.slides.tiffslide_reader import TiffSlideReader
+
+    return TiffSlideReader(path)
+
+
+def _check_pixels(path: Path) -> None:
+    """Refuse what libraries would turn into 8-bit colours without a word.
+
+    Raises:
+        Unreadable: damaged, or no 8-bit RGB.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = file.pages.first
+            bits, samples, kind = page.bitspersample, page.samplesperpixel, page.dtype
+    except Exception as error:  # tifffile raises many kinds on damaged files
+        raise Unreadable(f"truncated or damaged TIFF: {' '.join(str(error).split())}") from None
+    if bits != 8 or kind is None or kind.kind != "u":
+        raise Unreadable(f"its pixels are {kind} of {bits} bits: brightfield slides are 8-bit RGB, convert it")
+    if samples not in (3, 4):
+        raise Unreadable(f"it has {samples} channel{'s' * (samples != 1)} where brightfield slides have red, green, blue")
