@@ -97,7 +97,7 @@ def test_tokens_change_less_with_the_number_of_points_than_from_set_to_set():
     torch.manual_seed(0)
     tokenizer = PointTokenizer(3, 3, 16, 8, 24)
     ball = torch.nn.functional.normalize(cloud(2, n=512), dim=-1) * torch.tensor([1.0, 0.5, 0.2])
-    dense, thin = (tokenizer(View(x)).values.mean(1) for x in (ball, ball[:, ::4]))
+    dense, thin = (tokenizer.embed_values(tokenizer(View(x)).values).mean(1) for x in (ball, ball[:, ::4]))
     assert (dense - thin).norm() < 0.2 * dense.norm()
 
 
@@ -107,7 +107,9 @@ def test_absent_features_are_known_to_be_absent():
     there = torch.ones(2, 5, dtype=torch.bool)
     absent = there.clone()
     absent[1, 3:] = False
-    plain, told, lost = (tokenizer(View(x, channel_valid=kept)).values for kept in (None, there, absent))
+    plain, told, lost = (
+        tokenizer.embed_values(tokenizer(View(x, channel_valid=kept)).values) for kept in (None, there, absent)
+    )
     assert torch.equal(plain, told) and torch.equal(lost[0], plain[0])
     assert not torch.allclose(lost[1], plain[1], atol=1e-3)
 
@@ -129,6 +131,20 @@ def test_features_beyond_coordinates_reach_the_tokens():
     y[..., 3:] += 1
     assert not torch.allclose(tokenizer(View(x)).values, tokenizer(View(y)).values)
     assert tokenizer.target_dim == 24, "only coordinates are predicted"
+
+
+def test_order_inside_a_group_does_not_matter_and_the_two_halves_are_one_layer():
+    tokenizer = PointTokenizer(3, 3, 16, 8, 24)
+    values = tokenizer(View(cloud())).values
+    embedded = tokenizer.embed_values(values)
+    assert embedded.shape == (2, 16, 24)
+    shuffled = values.unflatten(-1, (8, 3))[:, :, torch.randperm(8)].flatten(2)
+    torch.testing.assert_close(tokenizer.embed_values(shuffled), embedded)
+    each = tokenizer.point(values.unflatten(-1, (8, 3)))
+    pair = torch.cat([each.amax(2, keepdim=True).expand_as(each), each], -1)
+    weight = torch.cat([tokenizer.whole.weight, tokenizer.each.weight], 1)
+    published = tokenizer.joint(torch.nn.functional.linear(pair, weight, tokenizer.whole.bias)).amax(2)
+    torch.testing.assert_close(published, embedded)
 
 
 def test_vit_on_points_ignores_invalid_ones():

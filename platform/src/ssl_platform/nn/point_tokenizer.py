@@ -28,11 +28,11 @@ class PointTokenizer(Tokenizer):
         groups: G, tokens.
         group_size: k, points of a group.
         embed_dim: D.
-        hidden: width of the PointNet's first half.
+        hidden: width of the PointNet's first layer; None for a third of D, as published.
     """
 
     def __init__(
-        self, rank: int, channels: int, groups: int, group_size: int, embed_dim: int, *, hidden: int = 64
+        self, rank: int, channels: int, groups: int, group_size: int, embed_dim: int, *, hidden: int | None = None
     ) -> None:
         super().__init__()
         if channels < rank:
@@ -40,16 +40,20 @@ class PointTokenizer(Tokenizer):
         self.rank, self.channels, self.embed_dim = rank, channels, embed_dim
         self.groups, self.group_size = groups, group_size
         self.target_dim = group_size * rank
+        hidden = hidden or max(16, embed_dim // 3 // 16 * 16)
         self.point = nn.Sequential(
             nn.Linear(channels, hidden), nn.LayerNorm(hidden), nn.GELU(), nn.Linear(hidden, 2 * hidden)
         )
-        self.joint = nn.Sequential(
-            nn.Linear(4 * hidden, 4 * hidden), nn.LayerNorm(4 * hidden), nn.GELU(), nn.Linear(4 * hidden, embed_dim)
-        )
+        # The published layer on [whole, each] side by side, its two halves apart: the first is one a group.
+        self.whole = nn.Linear(2 * hidden, 4 * hidden)
+        self.each = nn.Linear(2 * hidden, 4 * hidden, bias=False)
+        self.joint = nn.Sequential(nn.LayerNorm(4 * hidden), nn.GELU(), nn.Linear(4 * hidden, embed_dim))
         self.absent = nn.Linear(channels - rank, embed_dim, bias=False) if channels > rank else None
 
     def forward(self, view: View) -> Tokens:
-        """Tokens of a normalised view.
+        """Tokens of a normalised view; their values are the members of each group, `[B, G, k * C]`, nearest first.
+
+        Which features are absent follows, one number a feature: `[B, G, k * C + C - S]`.
 
         Args:
             view: x `[B, N, C]`.
@@ -60,15 +64,30 @@ class PointTokenizer(Tokenizer):
         groups = self._group(view)
         x = _members(view.x, groups.member)  # [B, G, k, C]
         content, _ = _content(x[..., : self.rank], groups)
-        each = self.point(torch.cat([content, x[..., self.rank :]], dim=-1))
-        whole = each.amax(dim=2, keepdim=True).expand_as(each)
-        values = self.joint(torch.cat([whole, each], dim=-1)).amax(dim=2)
-        if self.absent is not None and view.channel_valid is not None:
-            values = values + self.absent((~view.channel_valid[:, None, self.rank :]).to(values.dtype))
+        values = torch.cat([content, x[..., self.rank :]], dim=-1).flatten(2)
+        if self.absent is not None:
+            values = torch.cat([values, self._absent(view, values)], dim=-1)
         low, side = _cube(view, self.rank)
         coords = (groups.centre - low[:, None]) / side[:, None, None].clamp_min(1e-12)
         spacing = torch.ones_like(low) if view.spacing is None else view.spacing
         return Tokens(values, coords, side[:, None] * spacing, None, groups.valid)
+
+    def embed_values(self, values: Tensor) -> Tensor:
+        """`[..., D]` embedding of the members of groups, whatever their order."""
+        members = values[..., : self.group_size * self.channels].unflatten(-1, (self.group_size, self.channels))
+        each = self.point(members)
+        whole = self.whole(each.amax(dim=-2, keepdim=True))
+        embedded: Tensor = self.joint(whole + self.each(each)).amax(dim=-2)
+        if self.absent is None:
+            return embedded
+        return embedded + self.absent(values[..., self.group_size * self.channels :])
+
+    def _absent(self, view: View, values: Tensor) -> Tensor:
+        """`[B, G, C - S]`, 1 for the features a view lacks."""
+        shape = (*values.shape[:2], self.channels - self.rank)
+        if view.channel_valid is None:
+            return values.new_zeros(shape)
+        return (~view.channel_valid[:, None, self.rank :]).to(values.dtype).expand(shape)
 
     def targets(self, view: View) -> Tensor:
         """`[B, G, k * S]` coordinates of each group's points relative to its centre, nearest first.

@@ -41,7 +41,7 @@ def read_labels(row: Row, path: Path, options: PointCloudOptions) -> np.ndarray:
     cloud = read_cloud(path, number, step)
     finite = np.isfinite(cloud.xyz).all(axis=1)
     if int(finite.sum()) != whole(row, "points"):
-        raise Misfit(f"{int(finite.sum()):,} points, {own.name} has {int(row.meta['points']):,}")
+        raise Misfit(f"{int(finite.sum()):,} points, {own.name} has {whole(row, 'points'):,}")
     values = np.asarray(cloud.fields[str(name)])[finite]
     if not np.array_equal(values, values.astype(np.int64)):
         raise Unreadable(f"its field {name} holds fractions: not labels")
