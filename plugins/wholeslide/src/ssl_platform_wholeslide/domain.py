@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ssl_platform.domain import Domain, DomainOptions
-from ssl_platform.errors import Unreadable
 from ssl_platform.types import Channel, Layout, Part, Row, Window
 from ssl_platform_wholeslide import find, items
 from ssl_platform_wholeslide.options import WholeSlideOptions
@@ -47,6 +46,7 @@ class WholeSlide(Domain):
     columns: ClassVar[Mapping[str, type]] = {"mpp": str, "tissue_mask": str}
     tasks = ("classification", "regression")
     sensitive = True
+    default_objective = "simclr"
     window = (64, 64)
     patch = (8, 8)
 
@@ -63,15 +63,10 @@ class WholeSlide(Domain):
         Raises:
             Unreadable: the file cannot be opened or its overview not decoded.
         """
-        for row, slide in items.rows_of(path, self.options):
-            try:
-                if self.options.tissue == "auto":
-                    from ssl_platform_wholeslide.placing import remember
+        from ssl_platform_wholeslide.placing import looked_at
 
-                    remember(slide, path, items.file_of(row), self._folder)
-            finally:
-                slide.close()
-            yield row
+        for row, slide in items.rows_of(path, self.options):
+            yield looked_at(row, slide, self.options, self._folder)
 
     def fit(self, row: Row) -> Row:
         """The row in the grid of `data.mpp`, under the columns `mpp` and `tissue_mask`.
@@ -167,6 +162,3 @@ class WholeSlide(Domain):
         from ssl_platform_wholeslide.pool import pool
 
         return pool(self.options.open_slides, self.options.tile_cache_mb)
-
-
-__all__ = ["Unreadable", "WholeSlide"]

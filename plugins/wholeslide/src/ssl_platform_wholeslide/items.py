@@ -50,6 +50,11 @@ def rows_of(path: Path, options: WholeSlideOptions) -> Iterator[tuple[Row, Slide
         raise Unreadable(problem)
 
 
+def through(row: Row, slide: Slide) -> Row:
+    """The row of the same file, read through another library."""
+    return _row(Path(row.path), slide, row.group, str(row.meta["group_rule"]))
+
+
 def file_of(row: Row) -> Path:
     """What is opened to read a row: its path, or of DICOM a file in it."""
     name = row.meta.get("file")
@@ -121,7 +126,7 @@ def stored_mpp(row: Row) -> Mpp | None:
 
 
 def native_mpp(row: Row, options: WholeSlideOptions) -> Mpp:
-    """Microns a pixel at full resolution: the manifest's, the file's, `data.missing_mpp` or a `data.mpp` that was given.
+    """Microns a pixel at full resolution: the manifest's, the file's, `data.missing_mpp`, or `data.mpp` where given.
 
     Raises:
         Unreadable: nothing says it. It is never guessed, not from the objective either.

@@ -18,7 +18,8 @@ class WholeSlideOptions(DomainOptions):
     """What a user may set as `data.KEY`."""
 
     mpp: Literal["auto"] | Mpp = Field(
-        "auto", description="microns a pixel that windows are read at; auto: 0.5, or what three quarters of slides reach"
+        "auto",
+        description="microns a pixel that windows are read at; auto: 0.5, or what three quarters of slides reach",
     )
     missing_mpp: Literal["auto"] | Mpp = Field(
         "auto", description="microns a pixel at full resolution of slides that store none; auto: data.mpp where given"

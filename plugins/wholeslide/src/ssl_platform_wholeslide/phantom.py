@@ -22,11 +22,11 @@ from ssl_platform_wholeslide.writing import write_tiff
 CLASSES = ("dense", "medium", "loose", "sparse")
 MPP = 0.5
 """Microns a pixel the sections are drawn at."""
-_PALISADES = {"dense": 7.0, "medium": 10.5, "loose": 16.0, "sparse": 24.0}  # um from one to the next
+_PALISADES = {"dense": 8.0, "medium": 12.5, "loose": 19.0, "sparse": 29.0}  # um from one to the next
 _SIDES = (320, 336, 352, 368)
 # Microns a pixel of the scanners, with the levels they write.
 _SCANNERS = ((0.5, (1, 4)), (0.25, (1, 2, 8)), (0.25, (1, 4)), (0.4, (1, 2, 4)))
-_VERSION = 2
+_VERSION = 3
 
 
 def write_sample_set(folder: Path, seed: int = 0, items: int = 192) -> Path:
@@ -58,7 +58,7 @@ def write_sample_set(folder: Path, seed: int = 0, items: int = 192) -> Path:
 
 
 def _patients(items: int, rng: np.random.Generator) -> list[tuple[str, str, str]]:
-    """Label, patient and split of each slide: 55/15/30 % of each class; slides of a patient stay together."""
+    """Label, patient and split of each slide: 50/25/25 % of each class; slides of a patient stay together."""
     plan: list[tuple[str, str, str]] = []
     patient = 0
     for number, label in enumerate(CLASSES):
@@ -67,7 +67,7 @@ def _patients(items: int, rng: np.random.Generator) -> list[tuple[str, str, str]
         while placed < count:
             slides = min(count - placed, 2 if rng.random() < 0.3 else 1)
             share = placed / count
-            split = "train" if share < 0.55 else "val" if share < 0.7 else "test"
+            split = "train" if share < 0.5 else "val" if share < 0.75 else "test"
             plan += [(label, f"P{patient:03d}", split)] * slides
             placed += slides
             patient += 1
@@ -85,7 +85,7 @@ def _write_item(folder: Path, seed: int, at: int, label: str, patient: str, spli
         rgb = np.asarray(Image.fromarray(rgb).resize((size[0], size[1]), Image.Resampling.BICUBIC))
     name = f"slides/section_{at:03d}.tif"
     draft = folder / f"{name}.tmp"
-    write_tiff(draft, rgb, mpp, steps).replace(folder / name)
+    write_tiff(draft, rgb, mpp, steps, tile=128).replace(folder / name)
     return {"path": name, "label": label, "group": patient, "split": split}
 
 
@@ -98,8 +98,8 @@ def make_section(label: str, rng: np.random.Generator) -> np.ndarray:
     # Haematoxylin gathers in the palisades, eosin between them.
     nuclei = ranks**2 * (3.0 - 2.0 * ranks)
     amounts = np.zeros((*shape, 2), dtype=np.float32)
-    amounts[..., 0] = inside * (rng.uniform(0.15, 0.35) + rng.uniform(0.7, 1.1) * nuclei)
-    amounts[..., 1] = inside * (rng.uniform(0.15, 0.35) + rng.uniform(0.25, 0.5) * (1.0 - nuclei))
+    amounts[..., 0] = inside * (rng.uniform(0.15, 0.35) + rng.uniform(0.35, 1.1) * nuclei)
+    amounts[..., 1] = inside * (rng.uniform(0.15, 0.35) + rng.uniform(0.1, 0.5) * (1.0 - nuclei))
     stains = np.array(STAINS[:2]) + rng.normal(0.0, 0.03, (2, 3))
     lamp = rng.uniform(236.0, 250.0) + rng.uniform(-3.0, 3.0, 3)
     light = lamp * np.exp(-(amounts @ stains.clip(0.02).astype(np.float32)))
@@ -113,7 +113,7 @@ def _palisades(shape: tuple[int, int], label: str, rng: np.random.Generator) -> 
     step = 2 * np.pi * MPP / (_PALISADES[label] * rng.uniform(0.95, 1.05))
     y, x = np.ogrid[: shape[0], : shape[1]]
     phase = step * (np.cos(facing) * y + np.sin(facing) * x) + rng.uniform(0, 2 * np.pi)
-    return np.asarray(np.sin(phase + 0.6 * _smooth(shape, 5, rng)))
+    return np.asarray(np.sin(phase + 0.5 * _smooth(shape, 5, rng)))
 
 
 def _outline(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:

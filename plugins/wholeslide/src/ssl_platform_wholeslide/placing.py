@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,13 @@ from ssl_platform.data.window import grid_windows, place_uniform
 from ssl_platform.errors import Unreadable
 from ssl_platform.types import Row, Window
 from ssl_platform_wholeslide import overview, tissue
-from ssl_platform_wholeslide.items import file_of
+from ssl_platform_wholeslide.items import file_of, through
 from ssl_platform_wholeslide.options import WholeSlideOptions
+from ssl_platform_wholeslide.recent import Recent
 from ssl_platform_wholeslide.selection import spread
 from ssl_platform_wholeslide.slides import Slide, open_slide
 
+_PLACES: Recent[tissue.Places] = Recent(128_000_000)
 _ABOVE = 3  # folders above a slide's in which a tissue mask is looked for
 
 
@@ -35,44 +36,36 @@ def remember(slide: Slide, path: Path, file: Path, folder: Path | None) -> np.nd
     return colour
 
 
-@lru_cache(maxsize=32)
-def _mask(
-    path: str, file: str, reader: str, folder: Path | None, named: str, shape: tuple[int, int], threshold: float | None
-) -> np.ndarray:
-    """`[h, w]` bool, tissue over the slide: of the mask that is named, else found on its overview."""
-    if named:
-        return tissue.read_mask(_beside(Path(path), named), shape)
-    entry = None if folder is None else overview.entry_of(folder, Path(path), Path(file))
-    colour = None if entry is None else overview.kept(entry)
-    if colour is None:
-        slide = open_slide(Path(file), reader)
-        try:
-            colour = remember(slide, Path(path), Path(file), folder)
-        finally:
-            slide.close()
-    return tissue.mask_of(colour, threshold)
-
-
 def mask_of(row: Row, options: WholeSlideOptions, folder: Path | None) -> np.ndarray:
-    """`[h, w]` bool, tissue over the slide of a row.
+    """`[h, w]` bool, tissue over the slide of a row: of the mask that is named, else found on its overview.
 
     Raises:
         Unreadable: there is none, or its mask cannot be used.
     """
-    height, width = (int(n) for n in str(row.meta["levels"]).partition(";")[0].split("x"))
-    threshold = options.tissue_threshold
-    found = _mask(
-        row.path,
-        str(file_of(row)),
-        str(row.meta["reader"]),
-        folder,
-        str(row.meta.get("tissue_mask") or ""),
-        (height, width),
-        float(threshold) if isinstance(threshold, float) else None,
-    )
+    named = row.meta.get("tissue_mask")
+    if named:
+        height, width = (int(n) for n in str(row.meta["levels"]).partition(";")[0].split("x"))
+        found = tissue.read_mask(_beside(Path(row.path), str(named)), (height, width))
+    else:
+        threshold = options.tissue_threshold
+        found = tissue.mask_of(_colour(row, folder), threshold if isinstance(threshold, float) else None)
     if not found.any():
         raise Unreadable(tissue.NO_TISSUE)
     return found
+
+
+def _colour(row: Row, folder: Path | None) -> np.ndarray:
+    """The overview of a row, from the cache or from its slide."""
+    path, file = Path(row.path), file_of(row)
+    entry = None if folder is None else overview.entry_of(folder, path, file)
+    colour = None if entry is None else overview.kept(entry)
+    if colour is None:
+        slide = open_slide(file, str(row.meta["reader"]), again=True)
+        try:
+            colour = remember(slide, path, file, folder)
+        finally:
+            slide.close()
+    return colour
 
 
 def _beside(path: Path, name: str) -> Path:
@@ -85,6 +78,40 @@ def _beside(path: Path, name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise Unreadable(f"its tissue_mask {name} is not there (looked for in {path.parent} and {_ABOVE} folders above)")
+
+
+def looked_at(row: Row, slide: Slide, options: WholeSlideOptions, folder: Path | None) -> Row:
+    """The row of a slide that was just opened, once its overview is known; the slide is closed.
+
+    Where OpenSlide opens a file and cannot decode it, tiffslide is tried (`data.reader=auto`).
+
+    Raises:
+        Unreadable: it cannot be decoded.
+    """
+    path, file = Path(row.path), file_of(row)
+    try:
+        remember(slide, path, file, folder)
+        return row
+    except Unreadable:
+        if options.reader != "auto" or row.meta["reader"] != "openslide":
+            raise
+        other = _other(file)
+        if other is None:
+            raise
+        try:
+            remember(other, path, file, folder)
+        finally:
+            other.close()
+        return through(row, other)
+    finally:
+        slide.close()
+
+
+def _other(file: Path) -> Slide | None:
+    try:
+        return open_slide(file, "tiffslide", again=True)
+    except Unreadable:
+        return None
 
 
 class Placer:
@@ -121,18 +148,20 @@ class Placer:
         return [Window((int(y), int(x)), (size[0], size[1])) for y, x in kept]
 
     def _tiles(self, row: Row, size: Sequence[int], starts: np.ndarray) -> np.ndarray:
-        """Those of `[n, 2]` first corners whose tiles hold enough tissue; the fullest place where none does."""
+        """Those of `[n, 2]` first corners whose tiles hold enough tissue; a full place where none does."""
         found = self._places(row, size)
-        at = np.rint(starts / found.cell).astype(int)
-        at = np.clip(at, 0, np.array(found.allowed.shape) - 1)
-        inside = starts[found.allowed[at[:, 0], at[:, 1]]]
+        inside = starts[found.holds(starts)]
         if len(inside):
-            return inside
+            return np.asarray(inside)
         return np.array([self._window(row, size, np.asarray(found.at(0.5)) * found.cell).start])
 
     def _places(self, row: Row, size: Sequence[int]) -> tissue.Places:
-        mask = mask_of(row, self.options, self.folder)
-        return _places(_Held(mask), (row.shape[0], row.shape[1]), (size[0], size[1]), self.options.tissue_fraction)
+        options, shape, wanted = self.options, (row.shape[0], row.shape[1]), (size[0], size[1])
+        what = (row.path, row.id, row.fingerprint, row.meta.get("tissue_mask"), self.folder)
+        return _PLACES.get(
+            (*what, shape, wanted, options.tissue_threshold, options.tissue_fraction),
+            lambda: tissue.places(mask_of(row, options, self.folder), shape, wanted, options.tissue_fraction),
+        )
 
     @staticmethod
     def _window(row: Row, size: Sequence[int], corner: np.ndarray) -> Window:
@@ -141,21 +170,3 @@ class Placer:
         # where the slide is smaller than the window it lies in its middle
         start = np.where(slack < 0, slack // 2, start)
         return Window((int(start[0]), int(start[1])), (size[0], size[1]))
-
-
-class _Held:
-    """An array that is remembered by what it is, not by what it holds."""
-
-    def __init__(self, mask: np.ndarray) -> None:
-        self.mask = mask
-
-    def __hash__(self) -> int:
-        return id(self.mask)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held) and other.mask is self.mask
-
-
-@lru_cache(maxsize=64)
-def _places(held: _Held, shape: tuple[int, int], size: tuple[int, int], least: float) -> tissue.Places:
-    return tissue.places(held.mask, shape, size, least)

@@ -36,7 +36,7 @@ def ssl_platform_domains() -> list[DomainDeclaration]:
                 ".dcm",
                 ".dicom",
             ),
-            default_objective="mae",
+            default_objective="simclr",
             default_backbone="vit-pico",
         )
     ]
@@ -55,7 +55,7 @@ def ssl_platform_backbones() -> list[BackboneDeclaration]:
             settings=(
                 Setting("patch", "int | list[int] | None", None, "pixels of a token; null: the domain's"),
                 Setting("registers", "int", 0, "further prefix tokens", {"ge": 0}),
-                Setting("pool", "Literal['cls', 'mean']", "cls", "pooled output: class token or mean of valid tokens"),
+                Setting("pool", "Literal['cls', 'mean']", "mean", "pooled output: class token or mean of valid tokens"),
                 Setting("drop_path", "float", 0.0, "probability at the last block", {"ge": 0, "lt": 1}),
             ),
             preset={"size_name": "small", "depth": 5},

@@ -39,9 +39,7 @@ class Grid:
         return self.ratio == (1.0, 1.0)
 
 
-def grid_of(
-    levels: Sequence[tuple[int, int]], downsamples: Sequence[float], native: Mpp, target: float | None
-) -> Grid:
+def grid_of(levels: Sequence[tuple[int, int]], downsamples: Sequence[float], native: Mpp, target: float | None) -> Grid:
     """The grid of a slide at `target` microns a pixel, of its finest level where that is None.
 
     Args:
@@ -74,7 +72,8 @@ def grid_of(
 def read_box(slide: Slide, grid: Grid, start: tuple[int, int], size: tuple[int, int]) -> Region:
     """Cells of a box that lies within the grid; resampled with a triangle filter, so no detail is aliased.
 
-    Only the pixels under the box are read, with the margin the filter reaches. What was not scanned is white and marked.
+    Only the pixels under the box are read, with the margin the filter reaches. What was not scanned is white and
+    marked.
 
     Raises:
         Unreadable: the pixels cannot be decoded.

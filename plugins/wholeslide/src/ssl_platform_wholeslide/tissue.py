@@ -69,14 +69,21 @@ class Places:
     """Places of an overview at which the first corner of a window may lie.
 
     Attributes:
-        allowed: `[h, w]` bool over the overview.
+        allowed: `[h, w]` bool over the overview, packed into bits along each row.
+        width: places of a row.
         rows: `[h]` int64 allowed places in this row and those above.
         cell: cells of the slide's grid to a place along y and x.
     """
 
     allowed: np.ndarray
+    width: int
     rows: np.ndarray
     cell: tuple[float, float]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return int(self.allowed.nbytes + self.rows.nbytes)
 
     @property
     def count(self) -> int:
@@ -88,7 +95,13 @@ class Places:
         number = int(uniform * self.count)
         row = int(np.searchsorted(self.rows, number, side="right"))
         inside = number - (int(self.rows[row - 1]) if row else 0)
-        return row, int(np.flatnonzero(self.allowed[row])[inside])
+        return row, int(np.flatnonzero(np.unpackbits(self.allowed[row], count=self.width))[inside])
+
+    def holds(self, corners: np.ndarray) -> np.ndarray:
+        """`[n]` bool, whether each of `[n, 2]` first corners, in cells of the slide's grid, lies at one of them."""
+        at = np.rint(corners / self.cell).astype(int)
+        at = np.clip(at, 0, (len(self.rows) - 1, self.width - 1))
+        return np.asarray((self.allowed[at[:, 0], at[:, 1] >> 3] >> (7 - (at[:, 1] & 7))) & 1, dtype=bool)
 
 
 def fractions(mask: np.ndarray, shape: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
@@ -99,9 +112,7 @@ def fractions(mask: np.ndarray, shape: tuple[int, int], size: tuple[int, int]) -
         shape: of the slide's grid.
         size: of the window in cells of it.
     """
-    spans = [
-        min(n, max(1, round(s * n / cells))) for n, s, cells in zip(mask.shape, size, shape, strict=True)
-    ]
+    spans = [min(n, max(1, round(s * n / cells))) for n, s, cells in zip(mask.shape, size, shape, strict=True)]
     total = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), dtype=np.int64)
     total[1:, 1:] = mask.cumsum(axis=0).cumsum(axis=1)
     a, b = spans
@@ -121,7 +132,7 @@ def places(mask: np.ndarray, shape: tuple[int, int], size: tuple[int, int], leas
         raise Unreadable(NO_TISSUE)
     allowed = found >= min(least, 0.9 * best)
     cell = (shape[0] / mask.shape[0], shape[1] / mask.shape[1])
-    return Places(allowed, allowed.sum(axis=1).cumsum(), cell)
+    return Places(np.packbits(allowed, axis=1), allowed.shape[1], allowed.sum(axis=1).cumsum(), cell)
 
 
 NO_TISSUE = (

@@ -35,7 +35,10 @@ def read_window(slide: Slide, row: Row, grid: Grid, window: Window) -> Part:
         return Part(np.ascontiguousarray(pixels), None, CHANNELS, grid.mpp, origin)
     data = np.full((3, height, width), _GLASS, dtype=np.uint8)
     valid = np.zeros((height, width), dtype=bool)
-    place = (slice(top - window.start[0], bottom - window.start[0]), slice(left - window.start[1], right - window.start[1]))
+    place = (
+        slice(top - window.start[0], bottom - window.start[0]),
+        slice(left - window.start[1], right - window.start[1]),
+    )
     data[(slice(None), *place)] = pixels
     valid[place] = True if region.present is None else region.present
     return Part(data, valid, CHANNELS, grid.mpp, origin)

@@ -78,4 +78,6 @@ def _check_pixels(path: Path) -> None:
     if bits != 8 or kind is None or kind.kind != "u":
         raise Unreadable(f"its pixels are {kind} of {bits} bits: brightfield slides are 8-bit RGB, convert it")
     if samples not in (3, 4):
-        raise Unreadable(f"it has {samples} channel{'s' * (samples != 1)} where brightfield slides have red, green, blue")
+        raise Unreadable(
+            f"it has {samples} channel{'s' * (samples != 1)} where brightfield slides have red, green, blue"
+        )
