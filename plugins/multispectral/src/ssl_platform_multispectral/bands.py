@@ -76,7 +76,7 @@ def _with_own_names(
         what = f"band {unknown[0]!r}" if unknown else f"{nameless} of its bands"
         hint = did_you_mean(unknown[0], [band.name for band in sensor.bands]) if unknown else ""
         raise Unreadable(
-            f"{what} {'is' if unknown else 'are'} not known for {sensor.name}{hint}: name the bands to use in data.bands"
+            f"{what} {'is' if unknown else 'are'} not known for {sensor.name}{hint}: name those to use in data.bands"
         )
     return [Named(band, sensor, known) for band, known in found if known is not None]
 
@@ -110,8 +110,8 @@ def _sensor(row: Row, scene: Scene, options: MultispectralOptions, names: Sequen
             raise Unreadable(f"sensor {told!r} is not known{did_you_mean(told, SENSORS)}: {', '.join(SENSORS)}")
         return sensor
     fitting = sensors_with(names)
-    if len(fitting) == 1:
-        return fitting[0]
+    if len(fitting) == 1 or SENSORS["generic"] in fitting:  # colours and wavelengths say all there is to know
+        return fitting[-1]
     listed = ", ".join(names[:4]) + (", .." if len(names) > 4 else "")
     if not fitting:
         raise Unreadable(f"no sensor has bands {listed}: set data.sensor, or data.bands to name them by wavelength")

@@ -35,7 +35,7 @@ def absurd(row: Row, facts: Mapping[str, float]) -> str | None:
 
 
 def unlike_set(facts: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
-    """Scenes whose mean is ten times (or a tenth of) their set's median, in sets of five or more with positive means."""
+    """Scenes whose mean is ten times (or a tenth of) the median; for five or more scenes with positive means."""
     means = {name: item["mean"] for name, item in facts.items()}
     if len(means) < 5 or min(means.values()) <= 0:
         return {}

@@ -216,7 +216,7 @@ class Multispectral(Domain):
         return intersection_over_union(target, prediction, classes)
 
     def sample_data(self, folder: Path, seed: int = 0) -> Path:
-        """160 labelled scenes of fields at two times, as Sentinel-2 GeoTIFFs with label rasters; written once."""
+        """180 labelled scenes of fields at two times, as Sentinel-2 GeoTIFFs with label rasters; written once."""
         from ssl_platform_multispectral.fields import write_sample_set
 
         return write_sample_set(folder, seed)

@@ -68,7 +68,7 @@ def _middle(row: Row, window: Window) -> tuple[float, float]:
 
 
 def at_ground(row: Row, x: float, y: float, size: Sequence[int]) -> Window:
-    """The window of `row` in whose middle a point of its coordinate system lies, moved inside where it would reach out."""
+    """The window of `row` around a point of its coordinate system, moved inside where it would reach out."""
     a, _, left, _, e, top = transform_of(scene_of(row), reading_of(row).step)
     centre = ((y - top) / e, (x - left) / a)
     start = []

@@ -1,4 +1,4 @@
-"""The physics of looking down through air: illumination and haze that vary smoothly with wavelength, clouds, speckle."""
+"""The physics of looking down through air: light and haze that vary smoothly with wavelength, clouds, speckle."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Tokenizers and backbones for bands of many sensors."""
