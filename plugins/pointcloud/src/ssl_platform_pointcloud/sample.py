@@ -13,7 +13,9 @@ from ssl_platform_pointcloud import writers
 from ssl_platform_pointcloud.fields import COLOUR, NORMAL
 from ssl_platform_pointcloud.shapes import CLASSES, Scan, Shape, draw_shape, mesh, scan
 
-FORMATS = ("bin.ply", "ascii.ply", "bin.pcd", "lzf.pcd", "laz", "npz", "xyz", "csv", "off", "obj")
+CLOUDS = ("bin.ply", "ascii.ply", "bin.pcd", "lzf.pcd", "laz", "npz", "xyz", "csv")
+MESHES = ("off", "obj")
+_MESHES = 0.05
 _ITEMS = 160
 _VERSION = 1
 
@@ -67,10 +69,11 @@ def _plan(items: int, rng: np.random.Generator) -> list[tuple[str, int, str]]:
 
 def _write_scan(stem: Path, shape: Shape, rng: np.random.Generator) -> Path:
     """One scan of a shape, turned and moved, in a format drawn apart from the class."""
-    kind = FORMATS[int(rng.integers(len(FORMATS)))]
+    kinds = MESHES if rng.random() < _MESHES else CLOUDS
+    kind = kinds[int(rng.integers(len(kinds)))]
     turn, move = _turn(rng.uniform(0, 2 * np.pi)), rng.uniform(-5.0, 5.0, 3)
     path = stem.with_suffix(f".{kind.split('.')[-1]}")
-    if kind in ("off", "obj"):
+    if kind in MESHES:
         vertices, faces = mesh(shape)
         return writers.write_mesh(path, vertices @ turn.T + move, faces)
     found = scan(shape, int(rng.integers(1300, 3000)), rng)

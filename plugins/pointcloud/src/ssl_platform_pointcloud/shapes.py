@@ -1,10 +1,10 @@
 """Built-in shapes: columns with a number of lobes, which is their class.
 
-A column's radius is `R (1 + a cos(m (angle - phase)))`. Points are spread evenly over the angle, so the distribution of
-their distances from the axis is the same for every number of lobes m, and from three lobes on the column has the same
-second moments too: neither a histogram of any coordinate nor the covariance tells m, only how radii follow each other
-around the axis. Height, taper, lean, depth of the lobes, foot, knob, density, colours and noise are drawn apart from
-the class.
+A column's radius is `R (1 + a cos(m (angle - phase)) + b cos(2 angle - p))`. Points are spread evenly over the angle,
+so the distribution of their distances from the axis hardly depends on the number of lobes m, and from three lobes on nor
+do the second moments: neither histograms of coordinates nor the covariance tell m, only how radii follow each other
+around the axis. Flattening b, height, taper, lean, depth of the lobes, foot, knob, density, colours and noise are drawn
+apart from the class. (Meshes are the exception: points spread evenly over an area favour steep flanks, so few are.)
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Shape:
         lobes: m.
         depth: a, of the lobes.
         phase: angle of the first lobe.
+        flat: b and p, how much and where the outline is squeezed.
         radius, height: of the body.
         taper: how much narrower the top is than the bottom, as a fraction.
         lean: `[2]` how far the top lies from above the bottom.
@@ -36,6 +37,7 @@ class Shape:
     lobes: int
     depth: float
     phase: float
+    flat: tuple[float, float]
     radius: float
     height: float
     taper: float
@@ -69,6 +71,7 @@ def draw_shape(label: str, rng: np.random.Generator) -> Shape:
         lobes=CLASSES[label],
         depth=float(rng.uniform(0.28, 0.4)),
         phase=float(rng.uniform(0, 2 * np.pi)),
+        flat=(float(rng.uniform(0.0, 0.15)), float(rng.uniform(0, 2 * np.pi))),
         radius=radius,
         height=radius * float(rng.uniform(1.2, 2.0)),
         taper=float(rng.uniform(0.0, 0.35)),
@@ -83,7 +86,9 @@ def surface(shape: Shape, part: int, u: np.ndarray, v: np.ndarray) -> np.ndarray
     """`[..., 3]` points of a part at angle `2 pi u` and height (or latitude) `v`, both in [0, 1]."""
     angle = 2 * np.pi * u
     if part == 0:
-        radius = shape.radius * (1 - shape.taper * v) * (1 + shape.depth * np.cos(shape.lobes * (angle - shape.phase)))
+        lobes = shape.depth * np.cos(shape.lobes * (angle - shape.phase))
+        outline = 1 + lobes + shape.flat[0] * np.cos(2 * angle - shape.flat[1])
+        radius = shape.radius * (1 - shape.taper * v) * outline
         z = v * shape.height
     elif part == 1:
         disc, thickness = (value * shape.radius for value in shape.foot)
