@@ -49,7 +49,8 @@ SETTINGS = [
 def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """`start("run", "--objective", "dino")` begins a run in a process of its own."""
     plugin = write_distribution(tmp_path / "plugin", "ssl-platform-toy", "plugin_toy", TOY)
-    environment = {**os.environ, "PYTHONPATH": str(plugin), "OMP_NUM_THREADS": "1"}
+    places = os.pathsep.join([str(plugin), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": places, "OMP_NUM_THREADS": "1"}
 
     def begin(run: str, *words: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "ssl_platform", "pretrain", "--run", str(tmp_path / run), *words]

@@ -225,3 +225,30 @@ def test_labels_reach_no_objective_that_does_not_ask(toy_run: Run, monkeypatch: 
     )
     toy_run("mae", trainer__max_steps=2)
     assert seen == [None, None]
+
+
+def test_sigusr1_saves_requeues_and_ends_with_0(
+    toy_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ssl_platform.train.progress import Lines
+
+    scontrol = tmp_path / "bin" / "scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text('#!/bin/sh\necho "$@" > "$(dirname "$0")/asked"\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", str(scontrol.parent), prepend=":")
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+
+    def ask(self: Any, step: int, loss: float, pace: Any) -> None:
+        if step == 2:
+            signal.raise_signal(signal.SIGUSR1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lines, "step", ask)
+        with pytest.raises(RunStopped) as stopped:
+            toy_run("mae", trainer__checkpoint_every=100, trainer__requeue=True)
+    assert stopped.value.exit_code == 0 and checkpoint.steps_of(tmp_path / "run" / "checkpoints") == [2]
+    assert (scontrol.parent / "asked").read_text() == "requeue 41\n"
+    assert "SIGUSR1: saved and requeued job 41" in capsys.readouterr().out
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "stopped"
+    assert toy_run("mae", resume=True)["steps"] == 4, "what the requeued job runs"

@@ -101,7 +101,7 @@ class TrainerConfig(Section):
     accelerator: str = Field("auto", description="cpu, gpu or auto")
     nodes: int = Field(1, ge=1, description="machines")
     strategy: str = Field("auto", description="auto, ddp or fsdp")
-    compile: bool = Field(False, description="torch.compile the backbone")
+    compile: bool = Field(False, description="torch.compile transformer blocks, or a backbone that has none")
     deterministic: bool = Field(False, description="deterministic algorithms (bit-equal resume on CUDA)")
     checkpoint_every: int | Literal["auto"] = Field("auto", description="steps between checkpoints")
     keep: int = Field(3, ge=1, description="checkpoints kept")

@@ -27,6 +27,7 @@ from ssl_platform.nn.backbone import Backbone
 from ssl_platform.objectives.base import Objective, Player, total_of
 from ssl_platform.train import optim
 from ssl_platform.train.chunked import ChunkedBackbone
+from ssl_platform.train.compiled import compile_blocks
 from ssl_platform.train.host_flag import HostFlag
 from ssl_platform.train.optim import OptimPlan
 from ssl_platform.types import Batch, Step, View, Views
@@ -72,7 +73,7 @@ class PretrainModule(LightningModule):
         accumulate: micro-batches a step.
         chunks: parts the backbone works through (see `ChunkedBackbone`); 1 for all at once.
         seed: of dropout and other noise of layers.
-        compile: whether the backbone is compiled.
+        compile: whether transformer blocks (see `compile_blocks`) are compiled.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class PretrainModule(LightningModule):
         self.total, self.epoch_steps, self.batch, self.accumulate = total, epoch_steps, batch, accumulate
         self.noise_seed = seed
         if compile:
-            backbone.compile(dynamic=False)
+            compile_blocks(backbone, objective)
         self.student: tuple[Backbone] = (ChunkedBackbone(backbone, chunks) if chunks > 1 else backbone,)
         self.players: list[Player] = objective.players(backbone)
         self.steps_done = 0

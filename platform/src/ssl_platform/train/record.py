@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ssl_platform.distributed import all_mean
+from ssl_platform.errors import ConfigError
 from ssl_platform.train.health import LossTrail
 from ssl_platform.train.metrics import MetricsFile, Value
 from ssl_platform.train.module import StepReport
@@ -94,17 +97,30 @@ def _row(report: StepReport, names: list[str]) -> Tensor:
     return torch.stack([report.loss, report.grad_norm, *(report.terms[name] for name in names)]).float()
 
 
-def tensorboard_writer(folder: str) -> Any:
+def tensorboard_writer(folder: Path, done: int = 0) -> Any:
     """TensorBoard's writer.
+
+    Args:
+        folder: of the run.
+        done: steps of the run that are kept; later ones in the folder are hidden.
 
     Raises:
         ConfigError: the extra is not installed.
     """
-    from ssl_platform.errors import ConfigError
+    check_tensorboard()
+    from torch.utils.tensorboard import SummaryWriter
 
+    writer: Any = SummaryWriter
+    return writer(log_dir=str(folder), purge_step=done + 1 if done else None)
+
+
+def check_tensorboard() -> None:
+    """Refuse `trainer.loggers=[tensorboard]` where the extra is not installed.
+
+    Raises:
+        ConfigError: it is not.
+    """
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        importlib.import_module("torch.utils.tensorboard")
     except ImportError as error:
         raise ConfigError("trainer.loggers=[tensorboard]: pip install 'ssl-platform[tensorboard]'") from error
-    writer: Any = SummaryWriter
-    return writer(log_dir=folder)

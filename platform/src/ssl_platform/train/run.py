@@ -169,7 +169,7 @@ class RunFolder:
         self.close(self.status_before)
         if not self.fresh:
             return
-        kept = REFUSAL if self.file("quarantine.csv").exists() else ()
+        kept = REFUSAL if _lists_items(self.file("quarantine.csv")) else ()
         for entry in self.path.iterdir():
             if entry.name not in kept:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -213,3 +213,8 @@ def read_config(path: Path) -> dict[str, Any] | None:
 
 def _used(path: Path) -> bool:
     return any(entry.name not in (LOCK_NAME, *REFUSAL) for entry in path.iterdir())
+
+
+def _lists_items(path: Path) -> bool:
+    """Whether a list of unusable items names any."""
+    return path.exists() and len(path.read_text(encoding="utf-8").splitlines()) > 1

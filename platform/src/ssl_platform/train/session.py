@@ -29,7 +29,7 @@ from ssl_platform.train.metrics import MetricsFile
 from ssl_platform.train.module import PretrainModule
 from ssl_platform.train.products import Products
 from ssl_platform.train.progress import Clock, choose
-from ssl_platform.train.record import DEVICE_ROWS, Recorder, tensorboard_writer
+from ssl_platform.train.record import DEVICE_ROWS, Recorder, check_tensorboard, tensorboard_writer
 from ssl_platform.train.run import RunFolder
 from ssl_platform.train.scale import RunSize
 from ssl_platform.train.settings import make_trainer
@@ -56,6 +56,8 @@ class Session:
         self.config, self.folder, self.signals, self.dry = config, folder, signals, dry
         self.reasons: list[str] = []
         self.verdict = Verdict("undetermined", "no look yet")
+        if "tensorboard" in config.trainer.loggers:
+            check_tensorboard()
         self.placement = place(config.trainer)
         self.machine = self.placement.machine
         if self.placement.note:
@@ -252,7 +254,7 @@ class Session:
         clock.waiting = lambda: loader.wait_seconds
         metrics = MetricsFile(self.folder.file("metrics.csv"), keep_until=done) if writes else None
         board = (
-            tensorboard_writer(str(self.folder.path)) if writes and "tensorboard" in config.trainer.loggers else None
+            tensorboard_writer(self.folder.path, done) if writes and "tensorboard" in config.trainer.loggers else None
         )
         recorder = Recorder(
             metrics,
