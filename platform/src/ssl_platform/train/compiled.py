@@ -19,7 +19,9 @@ def compile_blocks(backbone: Backbone, objective: nn.Module) -> int:
     Returns:
         Number of compiled modules.
     """
-    blocks = [module for root in (backbone, objective) for module in root.modules() if isinstance(module, _BLOCKS)]
+    blocks: list[nn.Module] = [
+        module for root in (backbone, objective) for module in root.modules() if isinstance(module, _BLOCKS)
+    ]
     if not any(isinstance(module, _BLOCKS) for module in backbone.modules()):
         blocks.append(backbone)
     for block in blocks:
