@@ -163,7 +163,7 @@ class PointCloud(Domain):
         return part_iou(target, prediction, classes)
 
     def sample_data(self, folder: Path, seed: int = 0) -> Path:
-        """160 labelled clouds of lobed columns in the formats of the field; written once."""
+        """180 labelled clouds of lobed columns in the formats of the field; written once."""
         from ssl_platform_pointcloud.sample import write_sample_set
 
         return write_sample_set(folder, seed)

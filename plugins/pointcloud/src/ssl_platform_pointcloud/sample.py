@@ -16,8 +16,8 @@ from ssl_platform_pointcloud.shapes import CLASSES, Scan, Shape, draw_shape, mes
 CLOUDS = ("bin.ply", "ascii.ply", "bin.pcd", "lzf.pcd", "laz", "npz", "xyz", "csv")
 MESHES = ("off", "obj")
 _MESHES = 0.05
-_ITEMS = 160
-_VERSION = 1
+_ITEMS = 180
+_VERSION = 2
 
 
 def write_sample_set(folder: Path, seed: int = 0, items: int = _ITEMS) -> Path:

@@ -1,10 +1,11 @@
 """Built-in shapes: columns with a number of lobes, which is their class.
 
 A column's radius is `R (1 + a cos(m (angle - phase)) + b cos(2 angle - p))`. Points are spread evenly over the angle,
-so the distribution of their distances from the axis hardly depends on the number of lobes m, and from three lobes on nor
-do the second moments: neither histograms of coordinates nor the covariance tell m, only how radii follow each other
-around the axis. Flattening b, height, taper, lean, depth of the lobes, foot, knob, density, colours and noise are drawn
-apart from the class. (Meshes are the exception: points spread evenly over an area favour steep flanks, so few are.)
+so the distribution of their distances from the axis hardly depends on the number of lobes m, and from three lobes on
+the second moments do not either: neither histograms of coordinates nor the covariance tell m, only how radii follow
+each other around the axis. Flattening b, height, taper, lean, depth of the lobes, foot, knob, density, colours and
+noise are drawn apart from the class. (Meshes are the exception: points spread evenly over an area favour steep flanks,
+so few are.)
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CLASSES = {"three": 3, "four": 4, "five": 5, "six": 6}
+CLASSES = {"three": 3, "five": 5, "seven": 7, "ten": 10}
 PARTS = ("body", "foot", "knob")
 
 
@@ -69,7 +70,7 @@ def draw_shape(label: str, rng: np.random.Generator) -> Shape:
     radius = float(rng.uniform(0.3, 1.2))
     return Shape(
         lobes=CLASSES[label],
-        depth=float(rng.uniform(0.28, 0.4)),
+        depth=float(rng.uniform(0.22, 0.32)),
         phase=float(rng.uniform(0, 2 * np.pi)),
         flat=(float(rng.uniform(0.0, 0.15)), float(rng.uniform(0, 2 * np.pi))),
         radius=radius,
