@@ -33,7 +33,7 @@ def test_smaller_fractions_are_part_of_larger_ones_and_fixed(tmp_path):
     assert all((small <= large).all() for small, large in itertools.pairwise(draws))
     assert (draws[3] == (codes == 1)).all()
     assert (draw_fraction(facts, codes, 0.2)[0] == draw_fraction(facts, codes, 0.2)[0]).all()
-    assert (draw_fraction(facts, codes, 0.2, seed=1)[0] != draw_fraction(facts, codes, 0.2)[0]).any()
+    assert (draw_fraction(facts, codes, 0.2, draw=1)[0] != draw_fraction(facts, codes, 0.2)[0]).any()
 
 
 @pytest.mark.parametrize("labels", [["a", "b", "c"] * 50, ["a|b", "b", "c|"] * 50])
@@ -65,7 +65,7 @@ def test_a_number_of_labels_is_met_and_spread_over_the_classes(tmp_path):
         assert counts.sum() == n and counts.max() - counts.min() <= 1
         assert ((few == codes) | (codes == 1)).all()
     assert all(((a == 1) <= (b == 1)).all() for a, b in itertools.pairwise(draws))
-    assert (draw_count(facts, codes, 10, seed=1)[0] != draws[1]).any()
+    assert (draw_count(facts, codes, 10, draw=1)[0] != draws[1]).any()
     assert draw_count(facts, codes, 10)[1] == ["labels: 10 training labels used (labels.count=10)"]
     with pytest.raises(DataError, match=r"labels.count=500: there are 12\d training labels"):
         draw_count(facts, codes, 500)
@@ -73,7 +73,24 @@ def test_a_number_of_labels_is_met_and_spread_over_the_classes(tmp_path):
 
 def test_fewer_labels_as_asked(tmp_path):
     facts, codes = data(tmp_path, ["a", "b"] * 100)
-    assert fewer_labels(facts, codes, LabelsConfig(), 0)[0] is codes
-    assert (fewer_labels(facts, codes, LabelsConfig(count=4), 0)[0][0] == 1).sum() == 4
+    assert fewer_labels(facts, codes, LabelsConfig())[0] is codes
+    assert (fewer_labels(facts, codes, LabelsConfig(count=4))[0][0] == 1).sum() == 4
     with pytest.raises(DataError, match="give one of them"):
-        fewer_labels(facts, codes, LabelsConfig(count=4, fraction=0.5), 0)
+        fewer_labels(facts, codes, LabelsConfig(count=4, fraction=0.5))
+    assert (
+        fewer_labels(facts, codes, LabelsConfig(count=4, draw=1))[0] == draw_count(facts, codes, 4, draw=1)[0]
+    ).all()
+
+
+def test_a_draw_does_not_depend_on_other_items(tmp_path):
+    labels = ["a", "b"] * 60
+    facts, codes = data(tmp_path, labels)
+    few = draw_count(facts, codes, 6)[0][0] == 1
+    reversed_rows = [Row(f"i{k}", f"/d/i{k}", (8,)) for k in reversed(range(len(labels)))]
+    again = resolve([*reversed_rows, Row("unlabelled", "/d/u", (8,))], LabelsConfig(source=str(tmp_path / "t.csv")))
+    place = {name: i for i, name in enumerate(again.id)}
+    turned = np.zeros((1, len(again.id)), dtype=codes.dtype)
+    for i, name in enumerate(facts.id):
+        turned[0, place[name]] = codes[0, i]
+    chosen = draw_count(again, turned, 6)[0][0] == 1
+    assert {again.id[i] for i in np.flatnonzero(chosen)} == {facts.id[i] for i in np.flatnonzero(few)}

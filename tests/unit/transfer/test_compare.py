@@ -141,3 +141,23 @@ def test_the_same_table_in_every_form() -> None:
     assert "| a\\|b | knn/auc | 0.500 | random 0.250 | +0.250 [+0.100, +0.400] | groups |" in markdown([row])
     head, line = aligned([row])
     assert head.index("difference") == line.index("+0.250")
+
+
+def test_labels_drawn_are_those_of_the_draw_whatever_the_seed(toy_encoder: Write, toy_data: Path) -> None:
+    from ssl_platform.config.schema import RunConfig
+    from ssl_platform.transfer.cells import seeded
+    from ssl_platform.transfer.opening import open_transfer
+
+    encoder = str(toy_encoder("a"))
+
+    def opened(seed: int, draw: int = 0) -> Any:
+        labels = {"count": 2, "draw": draw}
+        data = {"manifest": str(toy_data)}
+        return open_transfer(
+            RunConfig.model_validate({"encoder": encoder, "data": data, "labels": labels, "seed": seed})
+        )
+
+    first = opened(0)
+    assert (first.codes == opened(7).codes).all()
+    assert (seeded(first, 0).codes == first.codes).all()
+    assert (seeded(first, 1).codes == opened(0, draw=1).codes).all() and (seeded(first, 1).codes != first.codes).any()

@@ -60,6 +60,7 @@ class LabelsConfig(Section):
     allow_unmatched: bool = Field(False, description="go on when fewer than half the labels match")
     fraction: float | None = Field(None, gt=0, le=1, description="use this fraction of the training labels")
     count: int | None = Field(None, ge=1, description="use this many of the training labels")
+    draw: int = Field(0, ge=0, description="which of the fixed draws of labels.fraction and labels.count")
     blocks: str | None = Field(None, description="spatial split, e.g. 600m,gap=100m")
     unit: Literal["item", "group"] = Field("item", description="what metrics count")
 

@@ -1,4 +1,7 @@
-"""`labels.fraction` and `labels.count`: training with fewer labels, always the same ones."""
+"""`labels.fraction` and `labels.count`: training with fewer labels, always the same ones.
+
+What is drawn depends on the labelled groups and `labels.draw` alone: not on the run's seed, and not on other items.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from ssl_platform.errors import DataError
 _TRAIN = 1
 
 
-def fewer_labels(facts: Facts, codes: np.ndarray, labels: LabelsConfig, seed: int) -> tuple[np.ndarray, list[str]]:
+def fewer_labels(facts: Facts, codes: np.ndarray, labels: LabelsConfig) -> tuple[np.ndarray, list[str]]:
     """Parts as `labels.fraction` or `labels.count` ask; unchanged, and no lines, where neither is given.
 
     Raises:
@@ -25,21 +28,21 @@ def fewer_labels(facts: Facts, codes: np.ndarray, labels: LabelsConfig, seed: in
     if labels.fraction is not None and labels.count is not None:
         raise DataError(f"labels.fraction={labels.fraction:g} and labels.count={labels.count}: give one of them")
     if labels.count is not None:
-        return draw_count(facts, codes, labels.count, seed)
-    return (codes, []) if labels.fraction is None else draw_fraction(facts, codes, labels.fraction, seed)
+        return draw_count(facts, codes, labels.count, labels.draw)
+    return (codes, []) if labels.fraction is None else draw_fraction(facts, codes, labels.fraction, labels.draw)
 
 
-def draw_count(facts: Facts, codes: np.ndarray, count: int, seed: int = 0) -> tuple[np.ndarray, list[str]]:
+def draw_count(facts: Facts, codes: np.ndarray, count: int, draw: int = 0) -> tuple[np.ndarray, list[str]]:
     """Keep a number of the labelled training entries, as evenly by class as it divides; the rest stays whole.
 
-    Classes give one entry each in turn, in order of hash(seed, group), so a smaller number of the same seed is part of
+    Classes give one entry each in turn, in order of hash(draw, group), so a smaller number of the same draw is part of
     a larger one.
 
     Args:
         facts: what is known of the items.
         codes: `[folds, n]` parts.
         count: training labels of each round.
-        seed: of the draw.
+        draw: which of the draws.
 
     Raises:
         DataError: a round has fewer.
@@ -50,25 +53,25 @@ def draw_count(facts: Facts, codes: np.ndarray, count: int, seed: int = 0) -> tu
         if count > len(train):
             raise DataError(f"labels.count={count}: there are {len(train)} training labels; ask for at most as many")
         turns = []
-        for name, members in _members(facts, train, seed).items():
-            turns += [(turn, order_key(seed, str(name)), i) for turn, i in enumerate(members)]
+        for name, members in _members(facts, train, draw).items():
+            turns += [(turn, order_key(draw, str(name)), i) for turn, i in enumerate(members)]
         chosen = [i for *_, i in sorted(turns)[:count]]
         fold[np.setdiff1d(np.flatnonzero(fold == _TRAIN), chosen)] = 0
     rounds = f" in each of {len(codes)} folds" if len(codes) > 1 else ""
     return codes, [f"labels: {counted(count, 'training label')} used{rounds} (labels.count={count})"]
 
 
-def draw_fraction(facts: Facts, codes: np.ndarray, fraction: float, seed: int = 0) -> tuple[np.ndarray, list[str]]:
+def draw_fraction(facts: Facts, codes: np.ndarray, fraction: float, draw: int = 0) -> tuple[np.ndarray, list[str]]:
     """Keep a fraction of the labelled training entries; validation and test stay whole.
 
-    Drawn by class (by fifths of a regression target) in order of hash(seed, group), at least one of each class. A
-    smaller fraction of the same seed is part of a larger one.
+    Drawn by class (by fifths of a regression target) in order of hash(draw, group), at least one of each class. A
+    smaller fraction of the same draw is part of a larger one.
 
     Args:
         facts: what is known of the items.
         codes: `[folds, n]` parts.
         fraction: in (0, 1].
-        seed: of the draw.
+        draw: which of the draws.
 
     Returns:
         New parts and lines to print.
@@ -82,7 +85,7 @@ def draw_fraction(facts: Facts, codes: np.ndarray, fraction: float, seed: int = 
     kept = total = 0
     for fold in codes:
         train = np.flatnonzero((fold == _TRAIN) & facts.labelled)
-        chosen = _choose(facts, train, fraction, seed)
+        chosen = _choose(facts, train, fraction, draw)
         left = np.setdiff1d(np.flatnonzero(fold == _TRAIN), chosen)
         fold[left] = 0
         kept, total = kept + len(chosen), total + len(train)
@@ -92,9 +95,9 @@ def draw_fraction(facts: Facts, codes: np.ndarray, fraction: float, seed: int = 
     ]
 
 
-def _choose(facts: Facts, train: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+def _choose(facts: Facts, train: np.ndarray, fraction: float, draw: int) -> np.ndarray:
     """The entries kept of one round, ascending."""
-    strata = _members(facts, train, seed)
+    strata = _members(facts, train, draw)
     chosen = {i for members in strata.values() for i in members[: max(1, round(fraction * len(members)))]}
     if facts.layout is not None and facts.layout.kind == "multi-label":
         # Combinations of classes are too many to draw from each: every class keeps its first entry.
@@ -104,9 +107,9 @@ def _choose(facts: Facts, train: np.ndarray, fraction: float, seed: int) -> np.n
     return np.array(sorted(chosen), dtype=np.int64)
 
 
-def _members(facts: Facts, train: np.ndarray, seed: int) -> dict[Hashable, list[int]]:
-    """Entries of each stratum in order of hash(seed, group)."""
-    ordered = sorted(train.tolist(), key=lambda i: (order_key(seed, facts.group[i]), facts.group[i], facts.id[i], i))
+def _members(facts: Facts, train: np.ndarray, draw: int) -> dict[Hashable, list[int]]:
+    """Entries of each stratum in order of hash(draw, group)."""
+    ordered = sorted(train.tolist(), key=lambda i: (order_key(draw, facts.group[i]), facts.group[i], facts.id[i], i))
     strata: dict[Hashable, list[int]] = defaultdict(list)
     for i, name in zip(ordered, _strata(facts, ordered), strict=True):
         strata[name].append(i)

@@ -65,8 +65,7 @@ class Cells:
             found: list[Outcome] = []
             beside: list[Outcome] = []
             for seed in self.seeds:
-                at = seeded(opened, seed)
-                labels = opened.config.labels
+                at, labels = seeded(opened, seed), opened.config.labels
                 changes = word == FINETUNE or labels.fraction is not None or labels.count is not None
                 found.append(self._outcome(word, at, opened.encoder, features) if changes or not found else found[0])
                 beside.append(self._baseline(word, at, opened.encoder))
@@ -102,10 +101,14 @@ def baseline_of(word: str) -> str:
 
 
 def seeded(opened: Opened, seed: int) -> Opened:
-    """The same data under another evaluation seed: the labels drawn, the order of training, random weights."""
-    config: RunConfig = opened.config.model_copy(update={"seed": seed})
-    codes, _ = fewer_labels(opened.data.facts, opened.data.splits.codes, config.labels, seed)
-    return replace(opened, config=config, codes=codes)
+    """The same data under another evaluation seed: the labels drawn, the order of training, random weights.
+
+    The first seed takes the draw of labels that was asked for, each further one the next.
+    """
+    labels = opened.config.labels
+    labels = labels.model_copy(update={"draw": labels.draw + seed - opened.config.seed})
+    config: RunConfig = opened.config.model_copy(update={"seed": seed, "labels": labels})
+    return replace(opened, config=config, codes=fewer_labels(opened.data.facts, opened.data.splits.codes, labels)[0])
 
 
 def _architecture(encoder: Encoder) -> str:

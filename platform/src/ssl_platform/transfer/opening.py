@@ -109,7 +109,7 @@ def open_transfer(config: RunConfig, *, quarantine: Path | None = None, labels: 
                 f"{found.path}: was trained on channels {list(record.contract.channels)}, the data has "
                 f"{list(row.channels)}"
             )
-    codes, said = fewer_labels(data.facts, data.splits.codes, config.labels, config.seed)
+    codes, said = fewer_labels(data.facts, data.splits.codes, config.labels)
     lines += said
     window = tuple(found.record.backbone.size)
     return Opened(config, found, data, codes, clean_maker(config, data, window), window, lines)
