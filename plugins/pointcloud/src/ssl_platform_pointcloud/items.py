@@ -14,7 +14,7 @@ import numpy as np
 from ssl_platform.errors import Unreadable
 from ssl_platform.types import Row
 from ssl_platform_pointcloud.cloud import Cloud, Header
-from ssl_platform_pointcloud.fields import COLOUR, COORDINATES, NORMAL, colour_range, features_of, label_of
+from ssl_platform_pointcloud.fields import COLOUR, COORDINATES, FEATURES, NORMAL, colour_range, features_of, label_of
 from ssl_platform_pointcloud.options import METRES, PointCloudOptions
 from ssl_platform_pointcloud.readers import header_of, read_cloud, reader_of
 from ssl_platform_pointcloud.readers.mesh import surface_points
@@ -79,7 +79,7 @@ def _row(
     low, high = cloud.xyz.min(axis=0), cloud.xyz.max(axis=0)
     if not (high > low).any():
         raise Unreadable(f"all its {count:,} points lie in one place")
-    names = (*NORMAL,) if mesh else header.fields
+    names = (*NORMAL,) if mesh else tuple(name for name in header.fields if not _unfilled(name, cloud))
     meta: dict[str, Any] = {
         "format": header.format,
         "points": count,
@@ -103,6 +103,11 @@ def _row(
         channels=COORDINATES,
         meta=meta,
     )
+
+
+def _unfilled(name: str, cloud: Cloud) -> bool:
+    """Whether a feature is zero throughout: the point formats of LAS have fields that many scanners leave empty."""
+    return name in FEATURES and name in cloud.fields and not np.any(cloud.fields[name])
 
 
 def fit(row: Row, options: PointCloudOptions) -> Row:
