@@ -10,11 +10,10 @@ import numpy as np
 from ssl_platform.errors import DataError
 from ssl_platform.plan import Reads
 from ssl_platform.types import Row, Window
+from ssl_platform_video.header import Header
 
 
-def at_other_times(
-    row: Row, first: Window, reads: Reads, uniforms: np.ndarray
-) -> list[tuple[Row, Window]]:
+def at_other_times(row: Row, first: Window, reads: Reads, uniforms: np.ndarray) -> list[tuple[Row, Window]]:
     """The first window and others of the same place in the frame, at least `reads.gap` seconds from it.
 
     Without a gap the others begin where the first has ended, or before it began. Where the video is too short for the
@@ -75,11 +74,11 @@ def check_fits(row: Row, size: Sequence[int]) -> None:
     Raises:
         DataError: names the key to raise.
     """
-    stored = tuple(int(n) for n in str(row.meta["stored"]).split("x"))
-    if min(size[1:]) > min(row.shape[1:]) and min(row.shape[1:]) < min(stored):
+    own = min(Header.of(row.meta).shown)
+    if min(size[1:]) > min(row.shape[1:]) and min(row.shape[1:]) < own:
         raise DataError(
             f"windows of {size[1]}x{size[2]} pixels are larger than frames scaled to a short side of "
-            f"{min(row.shape[1:])}: set data.short_side={-(-min(size[1:]) * 8 // 7)} (or native)"
+            f"{min(row.shape[1:])}: set data.short_side={min(size[1:])} or more (or native)"
         )
 
 

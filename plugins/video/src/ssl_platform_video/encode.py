@@ -31,7 +31,9 @@ def codec_for(suffix: str) -> str:
         with contextlib.suppress(ValueError, av.error.FFmpegError):
             av.codec.Codec(name, "w")
             return name
-    raise RunFailed(f"this build of FFmpeg encodes none of {', '.join(names)}, which {suffix} needs: install PyAV's wheel")
+    raise RunFailed(
+        f"this build of FFmpeg encodes none of {', '.join(names)}, which {suffix} needs: install PyAV's wheel"
+    )
 
 
 def write_video(

@@ -8,7 +8,22 @@ from pathlib import Path
 
 from ssl_platform_video.readers.frames import is_frame
 
-SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".m2ts", ".3gp", ".ogv")
+SUFFIXES = (
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".webm",
+    ".mkv",
+    ".avi",
+    ".mpg",
+    ".mpeg",
+    ".wmv",
+    ".flv",
+    ".ts",
+    ".m2ts",
+    ".3gp",
+    ".ogv",
+)
 
 
 def find(root: Path) -> Iterator[Path]:

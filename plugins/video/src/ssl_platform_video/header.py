@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,31 @@ class Header:
     codec: str = ""
     pixels: str = ""
     usual: bool = True
+
+    @property
+    def folder(self) -> bool:
+        """Whether it is a folder of frames."""
+        return self.stream < 0
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Height and width once pixels are square and the frame is upright."""
+        across = max(1, round(self.width * self.aspect))
+        return (across, self.height) if self.rotation % 180 else (self.height, across)
+
+    def stored(self, shown: tuple[int, ...]) -> tuple[int, int]:
+        """Height and width before frames are turned upright, of those after."""
+        height, width = shown
+        return (width, height) if self.rotation % 180 else (height, width)
+
+    def as_meta(self) -> dict[str, Any]:
+        """Facts for `Row.meta`."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, meta: Mapping[str, Any]) -> Header:
+        """The header whose facts a row carries."""
+        return cls(**{field.name: meta[field.name] for field in fields(cls)})
 
 
 def read_header(path: Path, choice: str | int = "largest") -> Header:
@@ -109,7 +136,7 @@ def _describe(container: Any, stream: Any) -> Header:
         raise Unreadable("its video stream holds no frame")
     if len(times) < _LEAST:
         raise Unreadable("its video stream holds one frame: a picture, not a video")
-    steps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(times)]
     usual = sorted(steps)[len(steps) // 2]
     if times[-1] <= times[0] or usual <= 0:
         raise Unreadable("its frames have no times")

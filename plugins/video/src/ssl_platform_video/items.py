@@ -7,6 +7,7 @@ have one rate whatever the rate of the video, even or not. Frames are upright, w
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ssl_platform_video.options import VideoOptions, parse_rate
 from ssl_platform_video.readers import Clip, frames, read_clip
 
 CHANNELS = ("red", "green", "blue")
-FPS, SHORT_SIDE = 8.0, 72
+FPS, SHORT_SIDE = 8.0, 64
 """What `auto` means where a set says nothing against it: 16 frames are two seconds; windows of 64 pixels fit."""
 
 _UCF101 = re.compile(r"^(v_\w+_g\d+)_c\d+$")
@@ -29,40 +30,32 @@ _KINETICS = re.compile(r"^([\w-]{11})_\d{6}_\d{6}$")
 
 # ---------------------------------------------------------------------------------------------------- headers to rows
 def row_of(path: Path, options: VideoOptions) -> Row:
-    """The row of a file or a folder of frames, in the grid of the options.
+    """The row of a file or a folder of frames, at its own rate and size until `fit`.
 
     Raises:
         Unreadable: nothing in it can be used.
     """
     if path.is_dir():
         # Where no rate is known yet, one frame a second stands until `fit` finds it in a manifest or refuses.
-        found, size = frames.read_header(path, options.frame_rate or 1.0), 0
+        found = frames.read_header(path, options.frame_rate or 1.0)
         size = sum(file.stat().st_size for file in frames.frames_of(path))
     else:
         found, size = header.read_header(path, options.stream), path.stat().st_size
     group, rule = group_of(path)
-    meta: dict[str, Any] = {
-        "fps": round(found.fps, 6),
-        "duration": round(found.duration, 6),
-        "frames": found.frames,
-        "start": found.start,
-        "stream": found.stream,
-        "rotation": found.rotation,
-        "stored": f"{found.height}x{found.width}",
-        "aspect": found.aspect,
-        "codec": found.codec,
-        "pixels": found.pixels,
-        "usual": found.usual,
-        "variable": found.variable,
-        "group_rule": rule,
-    }
+    meta: dict[str, Any] = {**found.as_meta(), "group_rule": rule}
     notes = _notes(found)
     if notes:
         meta["note"] = notes
-    # Until `fit` the shape is that of the stored frames.
-    shape = (found.frames, *upright(found.height, found.width, found.aspect, found.rotation))
     return Row(
-        path.name, str(path), shape, (1 / found.fps, 1.0, 1.0), CHANNELS, "uint8", bytes=size, group=group, meta=meta
+        id=path.name,
+        path=str(path),
+        shape=(found.frames, *found.shown),
+        spacing=(1 / found.fps, 1.0, 1.0),
+        channels=CHANNELS,
+        dtype="uint8",
+        bytes=size,
+        group=group,
+        meta=meta,
     )
 
 
@@ -70,7 +63,7 @@ def _notes(found: Header) -> str:
     """What was decided about a file and is not usual."""
     told = []
     if found.streams > 1:
-        told.append(f"stream {found.stream} of {found.streams}")
+        told.append(f"stream {found.stream}, one of {found.streams}")
     if found.variable:
         told.append("variable frame rate")
     if found.rotation:
@@ -94,32 +87,24 @@ def group_of(path: Path) -> tuple[str | None, str]:
 
 
 # ------------------------------------------------------------------------------------------------------- rows to grids
-def upright(height: int, width: int, aspect: float, rotation: int) -> tuple[int, int]:
-    """Height and width of a stored frame once its pixels are square and it is turned upright."""
-    across = max(1, round(width * aspect))
-    return (across, height) if rotation % 180 else (height, across)
-
-
 def fit(row: Row, options: VideoOptions) -> Row:
     """The row in its grid: frames at `data.fps`, the short side at `data.short_side`.
 
     Raises:
         Unreadable: a folder of frames whose rate nothing says.
     """
-    meta = dict(row.meta)
-    if int(meta["stream"]) < 0:
+    found = Header.of(row.meta)
+    if found.folder:
         rate = _told_rate(row, options)
-        meta |= {"fps": rate, "duration": int(meta["frames"]) / rate}
-    native, duration = float(meta["fps"]), float(meta["duration"])
-    fps = native if options.fps == "native" else FPS if options.fps == "auto" else float(options.fps)
-    height, width = _stored(meta)
-    shown = upright(height, width, float(meta["aspect"]), int(meta["rotation"]))
+        found = replace(found, fps=rate, duration=found.frames / rate)
+    fps = found.fps if options.fps == "native" else FPS if options.fps == "auto" else float(options.fps)
     side = SHORT_SIDE if options.short_side == "auto" else options.short_side
+    shown = found.shown
     if side != "native":
         scale = int(side) / min(shown)
         shown = (max(1, round(shown[0] * scale)), max(1, round(shown[1] * scale)))
-    steps = max(1, round(duration * fps))
-    return row.replace(shape=(steps, *shown), spacing=(1 / fps, 1.0, 1.0), meta=meta)
+    steps = max(1, round(found.duration * fps))
+    return row.replace(shape=(steps, *shown), spacing=(1 / fps, 1.0, 1.0), meta={**row.meta, **found.as_meta()})
 
 
 def _told_rate(row: Row, options: VideoOptions) -> float:
@@ -135,11 +120,6 @@ def _told_rate(row: Row, options: VideoOptions) -> float:
         raise Unreadable(f"manifest column 'frame_rate' is {told!r}: {error}") from None
 
 
-def _stored(meta: Any) -> tuple[int, int]:
-    height, width = str(meta["stored"]).split("x")
-    return int(height), int(width)
-
-
 def decoded_bytes(row: Row) -> int:
     """Bytes of all frames of a fitted row's grid."""
     return int(np.prod(row.shape, dtype=np.int64)) * len(CHANNELS)
@@ -152,23 +132,19 @@ def read_frames(row: Row, first: int, last: int, decoder: str) -> np.ndarray:
     Raises:
         Unreadable: they cannot be decoded.
     """
-    meta, interval = row.meta, row.spacing[0]
-    rotation = int(meta["rotation"])
-    height, width = row.shape[1:]
+    source, shown = Header.of(row.meta), row.shape[1:]
     clip = Clip(
         path=row.path,
-        times=(np.arange(first, last) + 0.5) * interval,
-        size=(width, height) if rotation % 180 else (height, width),
-        stream=int(meta["stream"]),
-        start=float(meta["start"]),
-        rotation=rotation,
-        fps=float(meta["fps"]),
-        pixels=str(meta["pixels"]),
-        usual=bool(meta["usual"]),
+        times=(np.arange(first, last) + 0.5) * row.spacing[0],
+        size=source.stored(shown),
+        stream=source.stream,
+        start=source.start,
+        rotation=source.rotation,
+        fps=source.fps,
+        pixels=source.pixels,
+        usual=source.usual,
     )
     found = read_clip(clip, decoder)
-    if found.shape[1:3] != (height, width):
-        raise Unreadable(f"its frames are {found.shape[1]}x{found.shape[2]} pixels, not {height}x{width}: scan it again")
     return np.ascontiguousarray(found.transpose(3, 0, 1, 2))
 
 

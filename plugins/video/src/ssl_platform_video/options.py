@@ -35,7 +35,7 @@ class VideoOptions(DomainOptions):
         "auto", description="frames per second clips are read at; native: each video's own; auto: 8, or the set's own"
     )
     short_side: Literal["auto", "native"] | Annotated[int, Field(ge=16, le=4096)] = Field(
-        "auto", description="pixels the short side of frames is scaled to; native: not scaled; auto: 72"
+        "auto", description="pixels the short side of frames is scaled to; native: not scaled; auto: 64"
     )
     frame_rate: Rate | None = Field(None, description="frames per second of folders of frames, which do not say theirs")
     stream: Literal["largest"] | Annotated[int, Field(ge=0)] = Field(

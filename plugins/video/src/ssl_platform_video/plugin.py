@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from ssl_platform.plugins import BackboneDeclaration, CheckDeclaration, DomainDeclaration, hookimpl
+from ssl_platform.plugins import (
+    BackboneDeclaration,
+    CheckDeclaration,
+    DomainDeclaration,
+    TaskDeclaration,
+    hookimpl,
+)
 
 SSL_PLATFORM_API = 1
 
@@ -39,5 +45,50 @@ def ssl_platform_domains() -> list[DomainDeclaration]:
             default_objective="mae",
             default_backbone="vit-pico",
             extras={"av": "pip install av", "decord": "pip install decord", "torchcodec": "pip install torchcodec"},
+        )
+    ]
+
+
+@hookimpl
+def ssl_platform_backbones() -> list[BackboneDeclaration]:
+    """Pytorchvideo's nets by name: `pytorchvideo:x3d_s`, `pytorchvideo:slowfast_r50`.."""
+    return [
+        BackboneDeclaration(
+            name="pytorchvideo:*",
+            factory="ssl_platform_video.backbones:pytorchvideo_backbone",
+            summary="Nets of pytorchvideo without weights: x3d_s, slow_r50, slowfast_r50, csn_r101, mvit_base_16x4",
+            offers=("tokens", "pyramid"),
+            ranks=(3,),
+            open_settings=True,
+            requires={"pytorchvideo": "pip install pytorchvideo"},
+        )
+    ]
+
+
+@hookimpl
+def ssl_platform_tasks() -> list[TaskDeclaration]:
+    """Label propagation, besides the core's tasks."""
+    return [
+        TaskDeclaration(
+            name="label-propagation",
+            factory="ssl_platform_video.follow:follow_masks",
+            summary="The first frame's masks follow features through the video (DAVIS: J and F; JHMDB: PCK)",
+            labels="mask",
+            metrics=("j_and_f", "j", "f", "pck@0.1", "pck@0.2"),
+        )
+    ]
+
+
+@hookimpl
+def ssl_platform_checks() -> list[CheckDeclaration]:
+    """What `ssl-platform doctor` tries."""
+    return [
+        CheckDeclaration(name=f"video-{name}", factory=f"ssl_platform_video.doctor:{name}", summary=summary)
+        for name, summary in (
+            ("pyav", "writes a video and reads its frames"),
+            ("decord", "decodes a frame with decord"),
+            ("torchcodec", "decodes a frame with torchcodec"),
+            ("containers", "writes MP4, MKV, WebM and AVI"),
+            ("pytorchvideo", "runs a small net of pytorchvideo"),
         )
     ]

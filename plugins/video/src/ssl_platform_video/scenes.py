@@ -137,7 +137,7 @@ def make_scene(label: str, rng: np.random.Generator, uneven: bool = False) -> Sc
         rng: of everything drawn.
         uneven: whether frames come at uneven times.
     """
-    height, width = (2 * int(n) for n in rng.integers(36, 46, 2))
+    height, width = (2 * int(n) for n in rng.integers(36, 43, 2))
     fps = float(rng.choice(_RATES))
     count = round(float(rng.uniform(3.0, 4.2)) * fps)
     times = np.arange(count) / fps
@@ -150,7 +150,7 @@ def make_scene(label: str, rng: np.random.Generator, uneven: bool = False) -> Sc
 
 def _path(label: str, times: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """How far the surface has moved across and down at each time, in pixels; speeds are alike in all classes."""
-    speed = float(rng.uniform(24.0, 36.0))
+    speed = float(rng.uniform(10.0, 16.0))
     side = float(rng.choice((-1.0, 1.0)))
     turn, start = 2 * np.pi / float(rng.uniform(1.8, 2.2)), float(rng.uniform(0, 2 * np.pi))
     if label == "circling":
@@ -168,30 +168,22 @@ def _path(label: str, times: np.ndarray, rng: np.random.Generator) -> tuple[np.n
 def _frames(
     height: int, width: int, across: np.ndarray, down: np.ndarray, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """The surface at each place: three waves in directions that divide the circle, between two colours."""
-    y, x = np.meshgrid(np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32), indexing="ij")
-    first = rng.uniform(0, np.pi)
-    waves = []
-    for number in range(3):
-        angle = first + number * np.pi / 3 + rng.uniform(-0.2, 0.2)
-        pitch = 2 * np.pi / rng.uniform(20.0, 30.0)
-        waves.append((np.cos(angle) * pitch, np.sin(angle) * pitch, rng.uniform(0, 2 * np.pi), rng.uniform(0.7, 1.0)))
+    """The surface at each place: one wave along each axis, several patches long, between two colours."""
+    y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
+    pitch_x, pitch_y = (2 * np.pi / rng.uniform(28.0, 36.0, 2)).tolist()
+    phase_x, phase_y = rng.uniform(0, 2 * np.pi, 2).tolist()
     dark, bright = _colours(rng)
-    noise = float(rng.uniform(1.0, 3.0))
+    noise = float(rng.uniform(0.5, 2.0))
     for right, below in zip(across.tolist(), down.tolist(), strict=True):
-        value = np.zeros((height, width), dtype=np.float32)
-        for kx, ky, phase, weight in waves:
-            value += np.float32(weight) * np.sin(
-                np.float32(kx) * (x - np.float32(right)) + np.float32(ky) * (y - np.float32(below)) + np.float32(phase)
-            )
-        share = 0.5 + 0.5 * np.tanh(1.2 * value)
-        frame = dark + share[..., None] * (bright - dark) + noise * rng.standard_normal((height, width, 1))
+        value = np.sin(pitch_x * (x - right) + phase_x) + np.sin(pitch_y * (y - below) + phase_y)
+        share = 0.5 + 0.25 * value[..., None]
+        frame = dark + share * (bright - dark) + noise * rng.standard_normal((height, width, 1), dtype=np.float32)
         yield frame.clip(0, 255).round().astype(np.uint8)
 
 
 def _colours(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A dark and a bright colour, with contrast and hue of their own."""
-    middle, contrast = rng.uniform(95.0, 160.0), rng.uniform(45.0, 85.0)
-    dark = middle - contrast + rng.uniform(-25.0, 25.0, 3)
-    bright = middle + contrast + rng.uniform(-25.0, 25.0, 3)
+    middle, contrast = rng.uniform(112.0, 144.0), rng.uniform(45.0, 80.0)
+    dark = middle - contrast + rng.uniform(-15.0, 15.0, 3)
+    bright = middle + contrast + rng.uniform(-15.0, 15.0, 3)
     return dark.astype(np.float32), bright.astype(np.float32)

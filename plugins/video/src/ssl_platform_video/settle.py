@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ssl_platform.types import Row
+from ssl_platform_video.header import Header
 from ssl_platform_video.items import FPS, SHORT_SIDE, decoded_bytes, fit
 from ssl_platform_video.options import VideoOptions
 from ssl_platform_video.readers import prove
@@ -19,7 +20,7 @@ STORED_BYTES = 1e9
 def settle(rows: Iterable[Row], options: VideoOptions) -> dict[str, tuple[Any, str]]:
     """Rate, size, decoder and whether decoded frames are kept, for a set.
 
-    The rate is 8 frames a second, or the set's median where that is lower; the short side 72 pixels, or the set's
+    The rate is 8 frames a second, or the set's median where that is lower; the short side 64 pixels, or the set's
     median where that is smaller. Decoded frames are kept where they stay under 1 GB.
 
     Args:
@@ -36,16 +37,17 @@ def settle(rows: Iterable[Row], options: VideoOptions) -> dict[str, tuple[Any, s
     kept = list(rows)
     if not kept:
         return {}
+    sources = [Header.of(row.meta) for row in kept]
     settled: dict[str, tuple[Any, str]] = {}
     if options.fps == "auto":
-        rates = np.array([float(row.meta["fps"]) for row in kept])
+        rates = np.array([found.fps for found in sources])
         span = f"the videos' own range over {_range(rates)}"
         median = float(np.median(rates))
         settled["fps"] = (
             (FPS, f"16 frames are 2 s; {span}") if median >= FPS else (round(median, 3), f"the median; {span}")
         )
     if options.short_side == "auto":
-        sides = np.array([min(int(n) for n in str(row.meta["stored"]).split("x")) for row in kept])
+        sides = np.array([min(found.shown) for found in sources])
         side = int(min(SHORT_SIDE, max(16, np.median(sides))))
         why = "for windows of 64 pixels" if side == SHORT_SIDE else "the median"
         settled["short_side"] = (side, f"{why}; the videos' own range over {_range(sides)}")

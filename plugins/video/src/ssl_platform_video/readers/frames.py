@@ -57,7 +57,7 @@ def read(clip: Clip) -> np.ndarray:
     if not files:
         raise Unreadable("its pictures are gone since the scan")
     number = np.floor((clip.times + SOON) * clip.fps).astype(int).clip(0, len(files) - 1)
-    pictures = {at: _picture(files[at], clip.size) for at in np.unique(number).tolist()}
+    pictures = {at: picture(files[at], clip.size) for at in np.unique(number).tolist()}
     return np.stack([pictures[at] for at in number.tolist()])
 
 
@@ -69,19 +69,24 @@ def _open(path: Path) -> Any:
 
 def _size(path: Path) -> tuple[int, int]:
     try:
-        with _open(path) as picture:
-            if picture.mode == "P":
+        with _open(path) as stored:
+            if stored.mode == "P":
                 raise Unreadable(f"{path.name} is a palette picture: label masks of frames, not frames")
-            return int(picture.height), int(picture.width)
+            return int(stored.height), int(stored.width)
     except OSError as error:
         raise Unreadable(f"{path.name} is not a readable picture ({error})") from None
 
 
-def _picture(path: Path, size: tuple[int, int]) -> np.ndarray:
+def picture(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """One picture scaled to height and width: `[h, w, 3]` uint8 RGB.
+
+    Raises:
+        Unreadable: damaged.
+    """
     try:
-        with _open(path) as picture:
-            picture.draft("RGB", (size[1], size[0]))  # a JPEG is decoded at the nearest size that is large enough
-            scaled = picture.convert("RGB")
+        with _open(path) as stored:
+            stored.draft("RGB", (size[1], size[0]))  # a JPEG is decoded at the nearest size that is large enough
+            scaled = stored.convert("RGB")
             if (scaled.height, scaled.width) != size:
                 scaled = scaled.resize((size[1], size[0]), resample=2)
             return np.asarray(scaled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,8 @@ def serves(clip: Clip) -> str | None:
 
 def read(clip: Clip) -> np.ndarray:
     """The frames shown at the clip's times: `[n, h, w, 3]` uint8 RGB."""
-    from torchcodec.decoders import VideoDecoder
-
-    video: Any = VideoDecoder(clip.path, stream_index=clip.stream, num_ffmpeg_threads=1, dimension_order="NHWC")
+    decoders: Any = importlib.import_module("torchcodec.decoders")
+    video = decoders.VideoDecoder(clip.path, stream_index=clip.stream, num_ffmpeg_threads=1, dimension_order="NHWC")
     facts = video.metadata
     begin, end = float(facts.begin_stream_seconds or 0.0), float(facts.end_stream_seconds)
     wanted = np.minimum(clip.times + SOON + begin, end - SOON)
