@@ -35,7 +35,7 @@ class Pool:
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit, self.process = limit, os.getpid()
-        self._open: OrderedDict[tuple[str, bool], tuple[Any, ...]] = OrderedDict()
+        self._open: OrderedDict[tuple[str, bool], tuple[tuple[int, int], tuple[Any, ...]]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -49,16 +49,30 @@ class Pool:
         if self.process != os.getpid():
             _inherited.append(self._open)
             self._open, self.process = OrderedDict(), os.getpid()
-        found = self._open.get((path, warped))
-        if found is None:
-            found = self._open[path, warped] = open_raster(path, warped)
-            while len(self._open) > self.limit:
-                _, old = self._open.popitem(last=False)
-                for handle in old:
-                    handle.close()
-        else:
-            self._open.move_to_end((path, warped))
-        return found[0]
+        state = _state(path)
+        known = self._open.pop((path, warped), None)
+        if known is not None and known[0] != state:  # the file was written anew
+            _close(known[1])
+            known = None
+        handles = known[1] if known is not None else open_raster(path, warped)
+        self._open[path, warped] = state, handles
+        while len(self._open) > self.limit:
+            _close(self._open.popitem(last=False)[1][1])
+        return handles[0]
+
+
+def _state(path: str) -> tuple[int, int]:
+    """Size and time of change of a file, so that an open handle never shows what is no longer there."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - once a window
+    except OSError:
+        raise Unreadable(f"{Path(path).name} is no longer there") from None
+    return found.st_size, found.st_mtime_ns
+
+
+def _close(handles: tuple[Any, ...]) -> None:
+    for handle in handles:
+        handle.close()
 
 
 class _Pools(threading.local):
@@ -114,8 +128,7 @@ def opened(path: str, warped: bool = False) -> Iterator[DatasetReader]:
     try:
         yield handles[0]
     finally:
-        for handle in handles:
-            handle.close()
+        _close(handles)
 
 
 def _short(error: Exception) -> str:

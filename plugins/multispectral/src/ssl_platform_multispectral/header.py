@@ -58,11 +58,11 @@ def read_header(path: Path, file: int = 0) -> Header:
         Unreadable: it cannot be opened, or is no image.
     """
     with opened(str(path)) as source:
-        warped = _turned(source)
-        if not warped:
-            return _header(source, path, file, False)
+        tags = dict(source.tags())
+        if not _turned(source):
+            return _header(source, path, file, tags, warped=False)
     with opened(str(path), warped=True) as source:
-        return _header(source, path, file, True)
+        return _header(source, path, file, tags, warped=True)
 
 
 def _turned(source: Any) -> bool:
@@ -73,7 +73,7 @@ def _turned(source: Any) -> bool:
     return source.crs is not None and not (t.b == 0 and t.d == 0 and t.a > 0 and t.e < 0)
 
 
-def _header(source: Any, path: Path, file: int, warped: bool) -> Header:
+def _header(source: Any, path: Path, file: int, tags: dict[str, str], *, warped: bool) -> Header:
     from rasterio.enums import ColorInterp, MaskFlags
 
     numbers = [n for n, colour in enumerate(source.colorinterp, 1) if colour != ColorInterp.alpha]
@@ -85,7 +85,6 @@ def _header(source: Any, path: Path, file: int, warped: bool) -> Header:
     masked = any(MaskFlags.per_dataset in flag or MaskFlags.alpha in flag for flag in flags)
     described = [source.descriptions[n - 1] or "" for n in numbers]
     names, colours = _names(source, numbers, described, path)
-    tags = source.tags()
     common = {key.upper(): value for key, value in tags.items()}
     bands = tuple(
         StoredBand(

@@ -111,10 +111,7 @@ def _oli() -> tuple[Band, ...]:
 
 def _modis() -> tuple[Band, ...]:
     table = ((645.0, 250), (858.5, 250), (469.0, 500), (555.0, 500), (1240.0, 500), (1640.0, 500), (2130.0, 500))
-    return tuple(
-        Band(f"b{n:02d}", wavelength, metres, aliases=(f"sur_refl_b{n:02d}",))
-        for n, (wavelength, metres) in enumerate(table, 1)
-    )
+    return tuple(Band(f"sur_refl_b{n:02d}", wavelength, metres) for n, (wavelength, metres) in enumerate(table, 1))
 
 
 SENSORS: dict[str, Sensor] = {

@@ -108,7 +108,8 @@ class Clouds(Operation):
         wavelengths = sunlit(context)
         if not any(wavelengths) or len(context.size) != 2:
             return x, {}
-        cover = draws.uniform("cover", 1, low=0.05, high=max(0.05, min(0.9, self.cover * context.strength)))
+        most = min(0.9, self.cover * context.strength)
+        cover = draws.uniform("cover", 1, low=most / 6, high=most)
         cover = where_drawn(drawn(draws, self.probability), cover, 0.0)
         field = self._field(context.size, draws, x.device)
         # Of a normal field, the share above this threshold is `cover`.
