@@ -7,6 +7,8 @@ of red, green and blue (after the glass is made white) tells them apart for any 
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from ssl_platform_wholeslide.slides import Slide
 
 SIDE = 2048
 """Most places along a side."""
-_FINEST = 8  # pixels of the finest level to a place, at least
+_FINEST = 4  # pixels of the finest level to a place, at least
 _MOST_PIXELS = 64_000_000  # of a level read whole; larger ones are looked at here and there
 _STRIP_PIXELS = 8_000_000
 _PROBES = 4096
@@ -112,7 +114,7 @@ def kept(entry: Path) -> np.ndarray | None:
     try:
         with np.load(entry, allow_pickle=False) as stored:
             return np.asarray(stored["colour"])
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 
 

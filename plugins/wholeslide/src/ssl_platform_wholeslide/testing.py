@@ -39,7 +39,12 @@ def write_ome(path: Path, rgb: np.ndarray, mpp: float | None, steps: Sequence[in
     metadata: dict[str, Any] = {"axes": "YXS"}
     for axis in "XY" if mpp is not None else "":
         metadata |= {f"PhysicalSize{axis}": mpp, f"PhysicalSize{axis}Unit": "µm"}
-    settings: dict[str, Any] = {"tile": (256, 256), "photometric": "rgb", "compression": "jpeg", "compressionargs": {"level": 90}}
+    settings: dict[str, Any] = {
+        "tile": (256, 256),
+        "photometric": "rgb",
+        "compression": "jpeg",
+        "compressionargs": {"level": 90},
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     with tifffile.TiffWriter(path, ome=True) as file:
         file.write(rgb, subifds=len(steps) - 1, metadata=metadata, **settings)

@@ -32,7 +32,9 @@ def otsu(values: np.ndarray) -> float:
     above = below[-1] - below
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (total / below - (total[-1] - total) / above) ** 2
-    between = np.where(np.isfinite(between), between, -1.0)
+    between = np.where(np.isfinite(between), between, 0.0)
+    if not between.any():  # all values are one
+        return float(values.flat[0])
     return float(levels[between >= between.max() * (1 - 1e-9)].mean())
 
 

@@ -30,7 +30,16 @@ class Plane(Slide):
 
 @pytest.mark.parametrize(
     ("target", "level", "ratio"),
-    [(0.25, 0, 1.0), (0.252, 0, 1.0), (0.5, 0, 2.0), (0.9, 0, 3.6), (1.0, 1, 1.0), (0.98, 1, 1.0), (2.0, 1, 2.0), (8, 2, 2.0)],
+    [
+        (0.25, 0, 1.0),
+        (0.252, 0, 1.0),
+        (0.5, 0, 2.0),
+        (0.9, 0, 3.6),
+        (1.0, 1, 1.0),
+        (0.98, 1, 1.0),
+        (2.0, 1, 2.0),
+        (8, 2, 2.0),
+    ],
 )
 def test_the_coarsest_level_that_is_fine_enough_is_read(target, level, ratio):
     grid = grid_of(LEVELS, STEPS, (0.25, 0.25), target)

@@ -24,11 +24,11 @@ class Picture(Slide):
 def test_the_overview_comes_from_a_low_level(slide_file, picture):
     slide = open_slide(slide_file)
     colour = overview.look(slide)
-    assert colour.shape == (64, 80) and colour.dtype == np.uint8
+    assert colour.shape == (128, 160) and colour.dtype == np.uint8
     mask = tissue.mask_of(colour, None)
-    expected = np.zeros((64, 80), bool)
-    expected[16:48, 20:60] = True
-    assert (mask == expected).mean() > 0.95
+    expected = np.zeros((128, 160), bool)
+    expected[32:96, 40:120] = True
+    assert (mask == expected).mean() > 0.97
     counted = Picture(picture, (1.0, 2.0, 4.0))
     overview.look(counted)
     assert counted.pixels == 128 * 160
@@ -55,7 +55,7 @@ def test_pale_and_dark_tissue_on_any_glass(picture, lamp, stain):
     """Weakly stained slides lose nothing, tinted glass is no tissue."""
     light = (picture / 240.0) ** stain * np.array(lamp)
     mask = tissue.mask_of(overview.look(Picture(light.round().astype(np.uint8))), None)
-    assert mask[20:44, 24:56].mean() > 0.97 and mask[:12].mean() < 0.02
+    assert mask[36:92, 44:116].mean() > 0.97 and mask[:28].mean() < 0.02
 
 
 def test_glass_alone_has_no_tissue_and_tissue_alone_is_all_of_it(picture):
@@ -64,6 +64,11 @@ def test_glass_alone_has_no_tissue_and_tissue_alone_is_all_of_it(picture):
     assert not tissue.mask_of(overview.look(Picture(glass)), None).any()
     only = picture[140:370, 170:470]
     assert tissue.mask_of(overview.look(Picture(only)), None).mean() > 0.9
+
+
+def test_one_colour_has_no_threshold_between():
+    assert tissue.otsu(np.full((4, 4), 7, np.uint8)) == 7.0
+    assert 10 < tissue.otsu(np.array([10] * 50 + [90] * 50, np.uint8)) < 90
 
 
 def test_zeros_are_refused():
