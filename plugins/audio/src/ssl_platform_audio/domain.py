@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SYMMETRIES = ("scale", "gain", "noise")
 MOVES = ("flip:T", "shuffle")
 RELATIONS = ("same", "overlap", "time")
-_TRANSFORM_VERSION = 1
+_TRANSFORM_VERSION = 2
 _WAVEFORM = Layout("C T", unit="s")
 
 

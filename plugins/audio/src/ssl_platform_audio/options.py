@@ -30,9 +30,7 @@ class AudioOptions(DomainOptions):
     @model_validator(mode="after")
     def _fit_together(self) -> AudioOptions:
         if self.hop_ms > self.frame_ms:
-            raise ValueError(
-                f"hop_ms={self.hop_ms:g} is longer than frame_ms={self.frame_ms:g}: sound would be skipped"
-            )
+            raise ValueError(f"hop_ms={self.hop_ms:g} leaves gaps between frames of frame_ms={self.frame_ms:g}")
         if self.fmax != "auto" and self.fmin >= self.fmax:
             raise ValueError(f"fmin={self.fmin:g} Hz must lie below fmax={self.fmax:g} Hz")
         if self.fmax != "auto" and self.sample_rate != "auto" and self.fmax > self.sample_rate / 2:

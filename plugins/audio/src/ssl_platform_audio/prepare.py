@@ -45,6 +45,7 @@ def prepare(row: Row, options: AudioOptions) -> Prepared:
     audible = sounding(levels)
     return Prepared(
         data=values[None],
+        spacing=(1.0 / spectrum.rate,),
         channels=(CHANNEL,),
         valid=_valid(lost, spectrum.rate / native, count) if len(lost) else None,
         foreground=_cells(audible),

@@ -1,10 +1,11 @@
 """Built-in sample data: a labelled set of recorded calls, in the formats recordings come in.
 
-Every call has two strokes whose pitch glides by the same interval at the same speed; the label is **which way each
-glides**: `rising` (up, up), `falling` (down, down), `arching` (up, down), `dipping` (down, up). Everything easier to
-hear is drawn apart from the label: pitch, interval, speed, timbre, how often and how loud it is called, hum, noise and
-its colour, the microphone, length, sample rate, channels and file format. All classes sweep the same pitches for the
-same time with the same onsets, so spectrum, level and rhythm tell nothing of the class; where the pitch goes does.
+A call is a buzz in two strokes, through a resonance that glides by the same interval at the same speed, as in speech;
+the label is **which way it glides**: `rising` (up, up), `falling` (down, down), `arching` (up, down), `dipping` (down,
+up). Everything easier to hear is drawn apart from the label: the resonance and its width, interval, speed, buzz, a
+second resonance, how often and how loud it is called, hum, noise and its colour, the microphone, length, sample rate,
+channels and file format. All classes sweep the same frequencies for the same time with the same onsets, so neither
+spectrum nor level tells anything of the class; where the resonance goes does.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ FORMATS = (
 RATES = (16_000, 22_050, 44_100)
 _SITES = 24  # a site is one microphone in one place: the group
 _SPLITS = ("train",) * 14 + ("val",) * 5 + ("test",) * 5
-_VERSION = 1
+_VERSION = 2
 
 
 def write_sample_set(folder: Path, seed: int = 0, items: int = 144) -> Path:
@@ -57,7 +58,7 @@ def write_sample_set(folder: Path, seed: int = 0, items: int = 144) -> Path:
         return manifest
     (folder / "recordings").mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        rows = list(pool.map(lambda at: _write_item(folder, seed, at), range(items)))
+        rows = list(pool.map(lambda at: _write_item(folder, seed, at, items), range(items)))
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -67,12 +68,12 @@ def write_sample_set(folder: Path, seed: int = 0, items: int = 144) -> Path:
     return manifest
 
 
-def _write_item(folder: Path, seed: int, at: int) -> dict[str, str]:
+def _write_item(folder: Path, seed: int, at: int, items: int) -> dict[str, str]:
     """One recording; its row of the manifest."""
     import soundfile
 
     label = tuple(CLASSES)[at % len(CLASSES)]
-    site = at // len(CLASSES) % _SITES
+    site = at * _SITES // items
     rng = np.random.default_rng([seed, at])
     ending, subtype = FORMATS[int(rng.integers(len(FORMATS)))]
     rate = RATES[int(rng.integers(len(RATES)))]
@@ -100,39 +101,55 @@ def recording(label: str, rate: int, rng: np.random.Generator, site: np.random.G
         rng: of everything that differs from recording to recording.
         site: of everything the recordings of a site share.
     """
-    length = float(rng.uniform(2.2, 2.9))
-    time = np.arange(int(length * rate)) / rate
-    stroke = float(np.exp(rng.uniform(np.log(0.26), np.log(0.4))))
-    pause = float(rng.uniform(0.7, 1.0)) * stroke
-    base, interval = float(np.exp(rng.uniform(np.log(350), np.log(700)))), float(rng.uniform(1.2, 1.6))
-    timbre = np.array([1.0, *rng.uniform(0.2, 0.9, 2)])
-    samples = np.zeros(len(time))
-    start = float(rng.uniform(-0.5, 0.5)) * stroke
-    while start < length:
-        for number, direction in enumerate(CLASSES[label]):
-            _add_stroke(samples, rate, start + number * stroke, stroke, base, direction * interval, timbre)
-        start += 2 * stroke + pause
-    samples += float(rng.uniform(0.0, 0.03)) * np.sin(2 * np.pi * float(rng.uniform(80, 3000)) * time)
-    samples = _coloured(samples, rate, float(site.uniform(-6, 6)))
-    noise = _coloured(rng.standard_normal(len(time)), rate, float(site.uniform(-9, 3)))
-    level = np.sqrt(np.mean(samples**2)) / np.sqrt(np.mean(noise**2))
-    samples += noise * level * 10 ** (-float(site.uniform(14, 24)) / 20)
+    length = float(rng.uniform(2.6, 3.2))
+    stroke = float(np.exp(rng.uniform(np.log(0.4), np.log(0.6))))
+    pause = float(rng.uniform(0.4, 0.6)) * stroke
+    base, octaves = float(np.log2(rng.uniform(450, 700))), float(rng.uniform(1.6, 2.0))
+    pulses = np.arange(0.0, length, 1 / float(rng.uniform(55, 75)))
+    at = (pulses + float(rng.uniform(0.0, 1.0)) * (2 * stroke + pause)) % (2 * stroke + pause) / stroke
+    centre = np.full(len(pulses), base)
+    for number, direction in enumerate(CLASSES[label]):
+        share = (at - number).clip(0, 1)
+        centre = np.where(
+            (at >= number) & (at < number + 1), base + octaves * (share if direction > 0 else 1 - share), centre
+        )
+    edge = np.minimum(at % 1, 1 - at % 1) * stroke / 0.02
+    loud = np.where(at < 2, np.square(np.sin(edge.clip(0, 1) * np.pi / 2)), 0.0)
+    samples = np.zeros(int(length * rate))
+    _add_pulses(samples, rate, pulses, centre, loud, float(rng.uniform(0.25, 0.4)))
+    steady = np.full(len(pulses), np.log2(float(rng.uniform(4000, 5500))))
+    _add_pulses(samples, rate, pulses, steady, loud * 10 ** (-float(rng.uniform(3, 12)) / 20), 0.15)
+    hum = np.full(len(pulses), np.log2(float(rng.uniform(300, 5000))))
+    _add_pulses(samples, rate, pulses, hum, np.full(len(pulses), 10 ** (-float(rng.uniform(26, 34)) / 20)), 0.5)
+    samples = _coloured(samples, rate, float(site.uniform(-3, 3)))
+    noise = _coloured(rng.standard_normal(len(samples)), rate, float(site.uniform(-9, -3)))
+    ratio = np.sqrt(np.mean(samples**2) / np.mean(noise**2))
+    samples += noise * ratio * 10 ** (-float(site.uniform(40, 50)) / 20)
     return np.asarray(samples / np.abs(samples).max() * 10 ** (float(rng.uniform(-24, -3)) / 20), dtype=np.float32)
 
 
-def _add_stroke(
-    samples: np.ndarray, rate: int, start: float, length: float, base: float, octaves: float, timbre: np.ndarray
+def _add_pulses(
+    samples: np.ndarray, rate: int, times: np.ndarray, centre: np.ndarray, loud: np.ndarray, width: float
 ) -> None:
-    """Add one glide over `octaves` (downwards where negative) with soft edges to `[samples]`."""
-    first, last = (min(max(0, round(at * rate)), len(samples)) for at in (start, start + length))
-    at = (np.arange(first, last) / rate - start) / length
-    steepness = octaves * np.log(2.0)
-    # The integral of lowest * exp(steepness * at), which is the phase of a pitch that glides evenly in octaves.
-    begin = base if octaves > 0 else base * np.exp(-steepness)
-    phase = 2 * np.pi * begin * length / steepness * np.expm1(steepness * at)
-    edge = np.minimum(1.0, np.minimum(at, 1 - at).clip(min=0.0) * length / 0.02)
-    tones = sum(size * np.sin((number + 1) * phase) for number, size in enumerate(timbre))
-    samples[first:last] += np.square(np.sin(edge * np.pi / 2)) * tones
+    """Add a buzz through one resonance, pulse by pulse, to `[samples]`.
+
+    Args:
+        samples: changed in place.
+        rate: Hz.
+        times: `[n]` seconds.
+        centre: `[n]` the resonance in octaves (the logarithm to base 2 of Hz).
+        loud: `[n]` amplitudes.
+        width: of the resonance in octaves, a normal curve.
+    """
+    from scipy import fft
+
+    size = int(fft.next_fast_len(round(0.05 * rate), real=True))
+    octaves = np.log2(fft.rfftfreq(size, 1 / rate).clip(20.0, None))
+    response = loud[:, None] * np.exp(-0.5 * ((octaves - centre[:, None]) / width) ** 2)
+    shapes = np.roll(fft.irfft(response, size), size // 2, axis=1)
+    for shape, start in zip(shapes, np.rint(times * rate).astype(int) - size // 2, strict=True):
+        first, last = max(start, 0), min(start + size, len(samples))
+        samples[first:last] += shape[first - start : last - start]
 
 
 def _coloured(samples: np.ndarray, rate: int, slope: float) -> np.ndarray:

@@ -51,15 +51,8 @@ class Spectrum:
         if options.fmin >= fmax:
             raise Unreadable(f"at {rate} Hz nothing lies above data.fmin={options.fmin:g} Hz: lower it")
         hop = max(1, round(options.hop_ms * rate / 1000))
-        return cls(
-            rate,
-            max(hop, round(options.frame_ms * rate / 1000)),
-            hop,
-            options.mels,
-            options.fmin,
-            fmax,
-            options.mel_scale,
-        )
+        frame = max(hop, round(options.frame_ms * rate / 1000))
+        return cls(rate, frame, hop, options.mels, options.fmin, fmax, options.mel_scale)
 
     @property
     def margin(self) -> int:
