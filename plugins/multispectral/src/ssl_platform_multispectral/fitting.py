@@ -60,12 +60,13 @@ def _joined(row: Row) -> Scene:
     The first file's row stands for all; they share its grid, which was checked when they were joined.
     """
     first = scene_of(row)
+    parts = {name.removeprefix(CHANNEL_PART): file for name, file in row.parts.items() if name.startswith(CHANNEL_PART)}
+    if set(first.files) == set(parts.values()) and len(first.bands) == len(parts):  # fitted before
+        return first
     if len(first.bands) != 1:
         raise Unreadable(f"a file with {len(first.bands)} bands cannot be one channel of a manifest")
-    names = [name for name in row.channels if f"{CHANNEL_PART}{name}" in row.parts]
-    files = tuple(row.parts[f"{CHANNEL_PART}{name}"] for name in names)
-    if len(first.files) == len(files) and len(first.bands) == len(names):
-        return first
+    names = [name for name in row.channels if name in parts]
+    files = tuple(parts[name] for name in names)
     bands = tuple(_one_of(first.bands[0], number, name) for number, name in enumerate(names))
     return replace(first, files=files, bands=bands)
 
