@@ -53,9 +53,9 @@ def test_class_is_not_in_level_length_or_spectrum(calls):
 
 
 def glides(spectrum):
-    """Mean rise of the loudest bin below 4 kHz over the first and the second half of each whole call."""
-    low = spectrum[:96]
-    track, loud = low.argmax(0), low.max(0) > np.percentile(low.max(0), (2, 90)).mean()
+    """Mean rise of the loudest bin below 3 kHz over the first and the second half of each whole call."""
+    level = spectrum.max(0)
+    track, loud = spectrum[:84].argmax(0), level > np.percentile(level, (2, 90)).mean()
     loud = np.convolve(loud, np.ones(9), mode="same") > 0  # the short gap between strokes is no pause
     edges = np.flatnonzero(np.diff(loud.astype(int)))
     calls = [(a, b) for a, b in itertools.pairwise(edges) if not loud[a] and b - a > 60]
