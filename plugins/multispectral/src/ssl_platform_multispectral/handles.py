@@ -118,7 +118,7 @@ def open_raster(path: str, warped: bool = False) -> tuple[Any, ...]:
     except (RasterioError, OSError) as error:
         if not Path(path).exists():
             raise Unreadable(f"{Path(path).name} is no longer there") from None
-        raise Unreadable(f"{Path(path).name} is not a readable raster file ({_short(error)})") from None
+        raise Unreadable(f"{Path(path).name} is no raster file, or a damaged one ({_short(error, path)})") from None
 
 
 @contextmanager
@@ -131,7 +131,7 @@ def opened(path: str, warped: bool = False) -> Iterator[DatasetReader]:
         _close(handles)
 
 
-def _short(error: Exception) -> str:
+def _short(error: Exception, path: str) -> str:
     """The cause without the path, one short line."""
-    text = str(error).rpartition("/")[2]
-    return " ".join(text.split())[:120]
+    text = str(error).replace(path, "").replace(f"{Path(path).name}: ", "")
+    return " ".join(text.split()).strip(" '`:")[:120]

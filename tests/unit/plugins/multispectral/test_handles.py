@@ -71,7 +71,7 @@ def test_a_file_that_is_gone_is_named(tmp_path, files):
     with pytest.raises(Unreadable, match=r"9\.tif is no longer there"):
         Pool().get(str(tmp_path / "9.tif"))
     (tmp_path / "text.tif").write_text("no raster")
-    with pytest.raises(Unreadable, match=r"text\.tif is not a readable raster file"):
+    with pytest.raises(Unreadable, match=r"text\.tif is no raster file"):
         Pool().get(str(tmp_path / "text.tif"))
 
 

@@ -119,5 +119,5 @@ def test_what_cannot_be_an_image_is_refused(tmp_path, values, profile, why):
 def test_damage_in_a_small_scene_is_found_by_the_scan(tmp_path):
     path = write_raster(tmp_path / "x.tif", RNG.integers(0, 9999, (13, 96, 96)).astype(np.uint16), names=SENTINEL2)
     path.write_bytes(path.read_bytes()[:-20_000])
-    with pytest.raises(Unreadable, match=r"damaged|not a readable"):
+    with pytest.raises(Unreadable, match=r"damaged"):
         rows(path)
