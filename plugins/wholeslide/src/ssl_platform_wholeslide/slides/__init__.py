@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_platform.errors import Unreadable
+from ssl_platform_wholeslide.slides.pages import check_tiff
 from ssl_platform_wholeslide.slides.slide import Header, Region, Slide
 
 __all__ = ["DICOM_SUFFIXES", "SUFFIXES", "Header", "Region", "Slide", "open_slide"]
@@ -38,7 +39,7 @@ def open_slide(path: Path, reader: str = "auto", cache: Any = None, *, again: bo
     if name.endswith(TIFF_SUFFIXES) and not tiff:
         raise Unreadable(f"no TIFF file although its name says so (it starts with {start!r})")
     if tiff and not again:
-        _check_pixels(path)
+        check_tiff(path)
     order = ("tiffslide", "openslide") if name.endswith((".ome.tif", ".ome.tiff")) else ("openslide", "tiffslide")
     reasons = []
     for library in order if reader == "auto" else (reader,):
@@ -59,25 +60,3 @@ def _open(path: Path, library: str, cache: Any, tiff: bool) -> Slide:
     from ssl_platform_wholeslide.slides.tiffslide_reader import TiffSlideReader
 
     return TiffSlideReader(path)
-
-
-def _check_pixels(path: Path) -> None:
-    """Refuse what libraries would turn into 8-bit colours without a word.
-
-    Raises:
-        Unreadable: damaged, or no 8-bit RGB.
-    """
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            page = file.pages.first
-            bits, samples, kind = page.bitspersample, page.samplesperpixel, page.dtype
-    except Exception as error:  # tifffile raises many kinds on damaged files
-        raise Unreadable(f"truncated or damaged TIFF: {' '.join(str(error).split())}") from None
-    if bits != 8 or kind is None or kind.kind != "u":
-        raise Unreadable(f"its pixels are {kind} of {bits} bits: brightfield slides are 8-bit RGB, convert it")
-    if samples not in (3, 4):
-        raise Unreadable(
-            f"it has {samples} channel{'s' * (samples != 1)} where brightfield slides have red, green, blue"
-        )
