@@ -2,8 +2,8 @@
 
     python -m benchmarks.multispectral_windows [--data FOLDER] [--scenes 4] [--edge 2048] [--size 64,224] [--workers 0]
 
-Both read random windows of the same scenes straight from the files: ours through the platform's loader (files kept open,
-values made reflectance, missing data marked), torchgeo as its tutorials do (`RasterDataset`, `RandomGeoSampler`,
+Both read random windows of the same scenes straight from the files: ours through the platform's loader (files kept
+open, values made reflectance, missing data marked), torchgeo as its tutorials do (`RasterDataset`, `RandomGeoSampler`,
 `stack_samples`). torchgeo is timed on scenes of one coordinate system, which it reads without warping, and on scenes of
 two zones, which it warps to the first; ours leaves each scene in its own. Last come chips of a file each.
 """
