@@ -78,7 +78,7 @@ def test_cross_decoder_reads_its_memory_and_the_visible_tokens():
 
 def test_kinds_tell_masked_tokens_of_one_place_apart():
     torch.manual_seed(0)
-    decoder, coords = MaskedDecoder(16, 7, 24, 2, 4, kinds=3), torch.rand(2, 1, 2).expand(2, 2, 2)
+    decoder, coords = TokenPredictor(16, 24, 2, 4, out_dim=7, kinds=3), torch.rand(2, 1, 2).expand(2, 2, 2)
     kind, context = torch.tensor([[0, 2], [1, 1]]), torch.zeros(2, 5, dtype=torch.long)
     out = decoder(features(), coords, kind=kind, context_kind=context)
     assert not torch.allclose(out[0, 0], out[0, 1], atol=1e-3)

@@ -39,9 +39,10 @@ def test_teacher_temperature_warms_up_by_optimiser_step() -> None:
 
 def test_centre_follows_the_mean_of_all_micro_batches_and_is_saved() -> None:
     method, backbone = built()
-    watch = [{"teacher_mean": torch.full((24,), value)} for value in (1.0, 3.0)]
-    method.after_step(Step(0, 10), backbone, watch, [])
-    torch.testing.assert_close(method.centre, torch.full((24,), 0.2))
+    for number, first, second, centre in ((0, 1.0, 3.0, 2.0), (1, 5.0, 7.0, 2.4)):
+        watch = [{"teacher_mean": torch.full((24,), value)} for value in (first, second)]
+        method.after_step(Step(number, 10), backbone, watch, [])
+        torch.testing.assert_close(method.centre, torch.full((24,), centre))
     assert "centre" in method.state_dict()
 
 

@@ -86,12 +86,26 @@ def test_shrinks_to_the_run_and_prints_each_rule() -> None:
     found = {k: config.objective[k] for k in PAPER}
     assert found == {
         "proj_dims": [512, 512],
-        "prototypes": 32,
+        "prototypes": 64,
         "queue": 40,
         "decoder_dim": 128,
         "decoder_heads": 4,
     }
     assert len(lines) == len(PAPER) and "paper 65536" in lines[1] and "84 windows" in lines[1]
+
+
+def test_a_short_run_gets_a_quick_sharp_teacher_and_a_normed_head() -> None:
+    paper = {"momentum": 0.996, "teacher_temperature": (0.04, 0.07), "head_norm": None, "bottleneck": 256}
+    paper["freeze_last_layer"] = "1ep"
+    config = RunConfig(objective={"name": "x", **paper})
+    assert len(shrink(config, paper, SMALL)) == len(paper)
+    assert {k: config.objective[k] for k in paper} == {
+        "momentum": 0.98,
+        "teacher_temperature": [0.04, 0.04],
+        "head_norm": "batch",
+        "bottleneck": 64,
+        "freeze_last_layer": "100%",
+    }
 
 
 def test_only_downwards_never_for_paper_never_what_was_asked() -> None:

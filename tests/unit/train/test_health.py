@@ -80,7 +80,8 @@ def test_trail_is_bounded_and_survives_a_checkpoint() -> None:
         trail.add(step, float(step))
     trail.add(1000, float("nan"))
     assert len(trail.values) <= 100
-    recent, before = trail.recent()
+    recent, before, first = trail.recent()
+    assert first is not None and first < 350
     assert recent is not None and before is not None and 700 < recent < 1000 and 300 < before < recent
     assert LossTrail.load(trail.state()).values == trail.values
-    assert LossTrail().recent() == (None, None)
+    assert LossTrail().recent() == (None, None, None)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ssl_platform.nn.positions import STEPS
 from ssl_platform.nn.spec import BackboneSpec
 from ssl_platform.nn.tokenizer import Tokenizer
 from ssl_platform.types import Features, Mask, Tokens, View
@@ -70,6 +71,7 @@ class Backbone(nn.Module):
         offers: from the closed list `ssl_platform.plan.Offer`.
         normaliser: the first layer.
         tokenizer: None for nets without tokens.
+        steps: position steps across a view along each axis, for decoders that share its places.
         spec: how to build it again, set by `ssl_platform.nn.backbones.build`.
     """
 
@@ -78,6 +80,7 @@ class Backbone(nn.Module):
     offers: frozenset[str] = frozenset()
     normaliser: nn.Module
     tokenizer: Tokenizer | None
+    steps: Sequence[float] | float = STEPS
 
     def __init__(self) -> None:
         super().__init__()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ssl_platform.errors import ConfigError
 
+LIKENESS = 1.5  # of queries and keys over their Xavier matrices, so that likeness outweighs chance at the start
 Record = Callable[[str, Tensor], None]
 """Receives an intermediate output and its name: q, k, v, attention, attn or ffn."""
 
@@ -50,6 +51,12 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
+    @torch.no_grad()
+    def align(self) -> None:
+        """Start with keys like queries."""
+        query, key, _ = self.qkv.weight.chunk(3)
+        key.copy_(query.mul_(LIKENESS))
+
     def forward(self, x_BND: Tensor, mask: Tensor | None = None, record: Record | None = None) -> Tensor:
         """Attend.
 
@@ -84,6 +91,11 @@ class CrossAttention(nn.Module):
         self.q = nn.Linear(dim, dim)
         self.kv = nn.Linear(dim, 2 * dim)
         self.proj = nn.Linear(dim, dim)
+
+    @torch.no_grad()
+    def align(self) -> None:
+        """Start with keys like queries."""
+        self.kv.weight.chunk(2)[0].copy_(self.q.weight.mul_(LIKENESS))
 
     def forward(self, x_BND: Tensor, memory_BLD: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attend to `memory_BLD`; `mask` as in `Attention`, broadcast to `[B, H, N, L]`."""
@@ -233,7 +245,13 @@ def check_heads(dim: int, heads: int) -> int:
 
 
 def init_transformer(module: nn.Module) -> None:
-    """MAE's start: Xavier-uniform matrices, zero biases, unit layer norms. Use with `Module.apply`."""
+    """Xavier-uniform matrices, zero biases, unit layer norms (MAE's start), and keys that start as the queries.
+
+    With equal key and query matrices a token first attends to tokens like itself, and, as places are part of a token,
+    to those nearby (mimetic initialisation: Trockman and Kolter, 2023, arXiv:2305.09828). From unrelated matrices
+    attention starts uniform, and on a few thousand samples a decoder never finds its neighbours. Use with
+    `Module.apply`, which comes to the matrices before the layers that hold them.
+    """
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
@@ -241,6 +259,8 @@ def init_transformer(module: nn.Module) -> None:
     elif isinstance(module, nn.LayerNorm):
         nn.init.ones_(module.weight)
         nn.init.zeros_(module.bias)
+    elif isinstance(module, Attention | CrossAttention):
+        module.align()
 
 
 def _scale(dim: int, start: float | None) -> nn.Module:

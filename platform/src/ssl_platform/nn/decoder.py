@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -36,9 +38,10 @@ class MaskedDecoder(TokenPredictor):
         heads: int = 16,
         *,
         kinds: int = 0,
-        steps: float = STEPS,
+        steps: Sequence[float] | float = STEPS,
     ) -> None:
         super().__init__(embed_dim, dim, depth, heads, out_dim=target_dim, kinds=kinds, steps=steps)
+        start_from_mean(self.head)
 
 
 class CrossDecoder(Places):
@@ -66,12 +69,13 @@ class CrossDecoder(Places):
         heads: int = 8,
         *,
         kinds: int = 0,
-        steps: float = STEPS,
+        steps: Sequence[float] | float = STEPS,
     ) -> None:
         super().__init__(embed_dim, target_dim, dim, kinds, steps)
         self.memory_norm = nn.LayerNorm(dim, eps=1e-6)
         self.blocks = nn.ModuleList([CrossBlock(dim, heads) for _ in range(depth)])
         self.reset()
+        start_from_mean(self.head)
 
     def forward(
         self,
@@ -106,3 +110,8 @@ class CrossDecoder(Places):
         for block in self.blocks:
             x = block(x, seen, mask, memory_mask)
         return self.out(x[:, context.shape[1] :])
+
+
+def start_from_mean(head: nn.Linear) -> None:
+    """Nearly zero weights: the first predictions are the mean content, so the first steps are not spent on noise."""
+    nn.init.normal_(head.weight, std=1e-3)

@@ -120,7 +120,7 @@ class DINOHead(nn.Module):
         bottleneck_dim: width before the last layer.
         out_dim: number of outputs K.
         layers: layers of the perceptron.
-        norm: `batch` for convolutional backbones; DINO's ViTs use none.
+        norm: `batch` for convolutional backbones and small runs, after every layer; DINO's ViTs use none.
         learn_gain: whether the last layer's gain is learnt (less stable).
     """
 
@@ -135,7 +135,15 @@ class DINOHead(nn.Module):
         learn_gain: bool = False,
     ) -> None:
         super().__init__()
-        self.mlp = mlp(in_dim, *[hidden_dim] * (layers - 1), bottleneck_dim, norm=norm, activation="gelu")
+        self.mlp = mlp(
+            in_dim,
+            *[hidden_dim] * (layers - 1),
+            bottleneck_dim,
+            norm=norm,
+            activation="gelu",
+            last_norm=norm is not None,
+            last_affine=False,
+        )
         self.last = WeightNormLinear(bottleneck_dim, out_dim, learn_gain)
         for module in self.mlp:
             if isinstance(module, nn.Linear):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from ssl_platform.nn.block import Block, CrossBlock, init_transformer, key_mask
-from ssl_platform.nn.positions import STEPS, sincos
+from ssl_platform.nn.positions import STEPS, places
 from ssl_platform.types import Features
+
+CONTENT = 0.5  # of the projected features over their Xavier matrix, so that places lead attention at the start
 
 
 class Places(nn.Module):
@@ -24,7 +28,9 @@ class Places(nn.Module):
         steps: position steps across a view.
     """
 
-    def __init__(self, embed_dim: int, out_dim: int, dim: int, kinds: int = 0, steps: float = STEPS) -> None:
+    def __init__(
+        self, embed_dim: int, out_dim: int, dim: int, kinds: int = 0, steps: Sequence[float] | float = STEPS
+    ) -> None:
         super().__init__()
         self.dim, self.steps = dim, steps
         self.embed = nn.Linear(embed_dim, dim)
@@ -36,13 +42,15 @@ class Places(nn.Module):
     def reset(self) -> None:
         """MAE's start, once all submodules exist."""
         self.apply(init_transformer)
+        with torch.no_grad():
+            self.embed.weight.mul_(CONTENT)
         nn.init.normal_(self.mask_token, std=0.02)
         if self.kind is not None:
             nn.init.normal_(self.kind.weight, std=0.02)
 
     def at(self, coords: Tensor, kind: Tensor | None = None) -> Tensor:
         """`[B, ..., D]` embedding of places `[B, ..., S]` and kinds `[B, ...]`."""
-        place = sincos(coords * self.steps - 0.5, self.dim).to(self.norm.weight.dtype)
+        place = places(coords, self.dim, self.steps).to(self.norm.weight.dtype)
         return place if kind is None or self.kind is None else place + self.kind(kind)
 
     def context(self, features: Features, kind: Tensor | None = None) -> Tensor:
@@ -88,7 +96,7 @@ class TokenPredictor(Places):
         *,
         out_dim: int | None = None,
         kinds: int = 0,
-        steps: float = STEPS,
+        steps: Sequence[float] | float = STEPS,
     ) -> None:
         super().__init__(embed_dim, embed_dim if out_dim is None else out_dim, dim, kinds, steps)
         self.blocks = nn.ModuleList([Block(dim, heads) for _ in range(depth)])
@@ -153,7 +161,7 @@ class CrossPredictor(Places):
         *,
         out_dim: int | None = None,
         kinds: int = 0,
-        steps: float = STEPS,
+        steps: Sequence[float] | float = STEPS,
     ) -> None:
         super().__init__(embed_dim, embed_dim if out_dim is None else out_dim, dim, kinds, steps)
         self.memory_norm = nn.LayerNorm(dim, eps=1e-6)

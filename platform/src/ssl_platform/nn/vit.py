@@ -68,6 +68,8 @@ class ViT(Backbone):
             raise ConfigError(f"backbone.pool={pool!r} with {cls} class tokens: use mean, or cls with backbone.cls=1")
         self.normaliser, self.tokenizer, self.positions = normaliser, tokenizer, positions
         self.embed_dim, self.pool = size.dim, pool
+        if positions.pitch is None:
+            self.steps = positions.reference
         self.prefix_count = cls + registers
         self.prefix = nn.Parameter(torch.empty(self.prefix_count, size.dim))
         rates = [drop_path * i / max(1, size.depth - 1) for i in range(size.depth)]

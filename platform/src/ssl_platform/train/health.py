@@ -38,6 +38,7 @@ mae goes through 0.45."""
 AGREED_RANK, AGREED_LOSS = 0.75, 0.002
 """Collapsed when views agree perfectly (loss under this fraction of its trivial value) while rank is lost: a slower
 form of the same controls; healthy simclr agrees as well but gains rank."""
+FIRST_LOSSES = 8  # steps whose mean is the loss at the start
 ONE_OUTPUT = 0.2
 """Collapsed when the teacher's mean distribution has less than this fraction of the largest entropy: an uncentred
 teacher falls from 0.15 to 0, balanced and centred ones stay above 0.85."""
@@ -68,6 +69,7 @@ class Look:
         teacher_usage: entropy of their mean over `ln K`, or None.
         loss: recent mean, or None before the first step.
         loss_before: mean of an equally long stretch before that, or None.
+        loss_first: mean of the first steps, or None.
         knn: score of full-bank kNN on clean views, or None without labels.
     """
 
@@ -81,6 +83,7 @@ class Look:
     teacher_usage: float | None = None
     loss: float | None = None
     loss_before: float | None = None
+    loss_first: float | None = None
     knn: float | None = None
 
     def as_row(self) -> dict[str, float]:
@@ -118,10 +121,13 @@ def judge(look: Look, untrained: Look, *, trivial: float | None, family: str = "
     """
     if look.step < FIRST_STEPS and look.seconds < FIRST_SECONDS:
         return Verdict("undetermined", f"too early: {look.step} of {FIRST_STEPS} steps")
+    if family == "masked" and trivial is not None and look.loss_first is not None:
+        # Decoders start from the mean content, whose loss on this data the first steps have measured.
+        trivial = min(trivial, look.loss_first)
     return (
         _collapsed_output(look)
         or _collapsed_embedding(look, untrained, trivial, family)
-        or _at_trivial(look, trivial)
+        or _at_trivial(look, trivial, total)
         or _stalling(look, untrained, trivial, total)
         or Verdict("healthy", _good_signs(look, untrained, trivial))
     )
@@ -174,11 +180,12 @@ def _collapsed_embedding(look: Look, untrained: Look, trivial: float | None, fam
     return None
 
 
-def _at_trivial(look: Look, trivial: float | None) -> Verdict | None:
+def _at_trivial(look: Look, trivial: float | None, total: int) -> Verdict | None:
     if not trivial or look.loss is None or look.loss < trivial * (1 - TRIVIAL):
         return None
     flat = look.loss_before is not None and look.loss_before - look.loss < STALLED * abs(look.loss_before)
-    if flat:
+    # Masked prediction often stands still before it finds the neighbours: early on that is no verdict.
+    if flat and look.step > total / 2:
         return Verdict(
             "collapsed",
             f"the loss ({look.loss:.4g}) stays at what ignoring the input gives ({trivial:.4g}): learning rate zero, "
@@ -223,13 +230,14 @@ class LossTrail:
         if len(self.values) > self.limit:
             self.values = self.values[::2]
 
-    def recent(self) -> tuple[float | None, float | None]:
-        """Mean loss of the last third of the run so far, and of the third before; None where there is none."""
+    def recent(self) -> tuple[float | None, float | None, float | None]:
+        """Mean loss of the last third of the run so far, of the third before, and of the first steps; None without."""
         n = len(self.values) // 3
         if n == 0:
-            return (self.values[-1][1] if self.values else None), None
+            return (self.values[-1][1] if self.values else None), None, None
         losses = [loss for _, loss in self.values]
-        return sum(losses[-n:]) / n, sum(losses[-2 * n : -n]) / n
+        start = losses[: min(n, FIRST_LOSSES)]
+        return sum(losses[-n:]) / n, sum(losses[-2 * n : -n]) / n, sum(start) / len(start)
 
     def state(self) -> dict[str, list[float]]:
         """Plain values for the checkpoint."""

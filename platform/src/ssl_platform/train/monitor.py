@@ -70,7 +70,7 @@ class Monitor:
         *,
         step: int,
         seconds: float,
-        losses: tuple[float | None, float | None] = (None, None),
+        losses: tuple[float | None, float | None, float | None] = (None, None, None),
         watch: dict[str, Tensor] | None = None,
     ) -> Look:
         """Measure `encoder` now.
@@ -79,7 +79,7 @@ class Monitor:
             encoder: what would be exported.
             step: steps done.
             seconds: of training.
-            losses: recent mean loss and the one before.
+            losses: recent mean loss, the one before, and that of the first steps.
             watch: of the last training step; `teacher_probs` is read.
         """
         with evaluating(encoder), self.autocast():
@@ -99,6 +99,7 @@ class Monitor:
             teacher_usage=used,
             loss=losses[0],
             loss_before=losses[1],
+            loss_first=losses[2],
             knn=self._knn(z, places) if finite else None,
         )
 
@@ -136,7 +137,7 @@ def teacher_entropies(probs: Tensor) -> tuple[float, float]:
 
 
 def knn_score(z: Tensor, labelled: Labelled, k: int = 20) -> float | None:
-    """Balanced accuracy (classes) or correlation (values) of a weighted nearest-neighbour vote.
+    """Balanced accuracy (classes) or correlation (values) of a weighted nearest-neighbour vote on centred embeddings.
 
     Args:
         z: `[n, D]` embeddings.
@@ -156,10 +157,13 @@ def knn_score(z: Tensor, labelled: Labelled, k: int = 20) -> float | None:
     asked, bank = known & query, known & ~query
     if int(asked.sum()) >= 10 and int(bank.sum()) >= 4:
         k = max(1, min(k, int(bank.sum()) // 4))
-        votes, truth = knn_vote(z[asked], z[bank], target[bank], k=k, classes=count), target[asked]
+        middle = z[bank].mean(dim=0)
+        votes = knn_vote(z[asked] - middle, z[bank] - middle, target[bank], k=k, classes=count)
+        truth = target[asked]
     else:
         k = max(1, min(k, int(known.sum()) // 4))
-        votes = knn_vote(z[known], z[known], target[known], k=k, classes=count, leave_one_out=True, groups=group[known])
+        middle = z[known] - z[known].mean(dim=0)
+        votes = knn_vote(middle, middle, target[known], k=k, classes=count, leave_one_out=True, groups=group[known])
         truth = target[known]
     fine = ~votes.isnan().any(dim=1)
     votes, truth = votes[fine], truth[fine]

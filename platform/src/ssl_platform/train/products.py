@@ -17,12 +17,11 @@ from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.files import replace_file
 from ssl_platform.data.quarantine import Quarantined, write_quarantine
 from ssl_platform.data.reader import Substitute
-from ssl_platform.data.split_file import write as write_splits
 from ssl_platform.input_contract import InputContract
 from ssl_platform.opening import OpenData
 from ssl_platform.train import checkpoint, head, provenance
 from ssl_platform.train.assemble import Model
-from ssl_platform.train.atomic import write_json, write_text
+from ssl_platform.train.atomic import write_text
 from ssl_platform.train.autoscale import Machine
 from ssl_platform.train.health import Look, Verdict
 from ssl_platform.train.loop import RunLoop
@@ -89,17 +88,12 @@ class Products:
         if not self.writes:
             return
         config, folder, data, objective = self.config, self.folder, self.data, self.model.objective
-        folder.write_start(config_text)
         device = torch.cuda.get_device_name() if self.machine.gpu else "cpu"
         environment = provenance.environment(device, config.trainer.precision, self.machine.world)
-        write_json(folder.file("environment.json"), environment)
-        data.catalog.write(folder.file("catalog.parquet"))
+        folder.write_start(config_text, environment)
+        data.write(folder.path)
         self.replaced = {s.failed: s.reason for s in substitutes}
-        self._list_unusable()
-        if data.splits.id:
-            write_splits(folder.file("splits.csv"), data.facts, data.splits.codes)
-        if data.facts.unmatched_labels or data.facts.unmatched_items:
-            data.facts.write_unmatched(folder.file("labels_unmatched.csv"))
+        self._list_unusable()  # those of earlier stretches too
         write_text(folder.file("CITATION.bib"), provenance.citation(objective.name, objective.paper))
         batch = int(config.data.batch_size)
         facts = {
@@ -196,7 +190,9 @@ class Products:
         """Keep what the monitor saw."""
         if not self.writes:
             return
-        numbers = {k: v for k, v in asdict(look).items() if v is not None and k not in ("loss", "loss_before")}
+        numbers = {
+            k: v for k, v in asdict(look).items() if v is not None and k not in ("loss", "loss_before", "loss_first")
+        }
         self.folder.replace(health={"verdict": verdict.verdict, "cause": verdict.cause, **numbers})
         if look.knn is not None:
             self.folder.update(metrics={self.knn_name: {"value": look.knn, "ci95": None, "ci_over": None}})

@@ -2,7 +2,8 @@
 
 Published settings belong to a million images, batches of thousands and encoders of 384 to 2048 dimensions. On a few
 hundred volumes and a pico encoder they overfit, never fill or outweigh the encoder. Each rule acts on settings by name,
-only downwards, never on a value somebody asked for, and every change is printed with its rule.
+only downwards (the head's batch statistics apart), never on a value somebody asked for, and every change is printed
+with its rule.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ class RunSize:
     gpu: bool
 
 
+LONG = 10_000  # steps
+LARGE = 256  # samples a batch
+
 Rule = Callable[[Any, RunSize], tuple[Any, str]]
 
 
@@ -58,6 +62,31 @@ def _narrow(value: Any, run: RunSize) -> tuple[Any, str]:
     return min(int(value), most), f"at most the encoder's {run.embed_dim} dimensions"
 
 
+def _bottleneck(value: Any, run: RunSize) -> tuple[Any, str]:
+    # Cosines of random directions spread by 1 / sqrt(D): few prototypes need few dimensions to be told apart.
+    return min(int(value), max(32, run.embed_dim // 2)), f"at most half the encoder's {run.embed_dim} dimensions"
+
+
+def _momentum(value: Any, run: RunSize) -> tuple[Any, str]:
+    most = max(0.9, 1 - 10 / max(1, run.steps))
+    return min(float(value), round(most, 4)), f"the teacher follows within a tenth of {run.steps} steps"
+
+
+def _teacher_temperature(value: Any, run: RunSize) -> tuple[Any, str]:
+    start, end = value
+    return (start, start if run.steps < LONG else end), f"no softening within {LONG} steps"
+
+
+def _freeze_last_layer(value: Any, run: RunSize) -> tuple[Any, str]:
+    # Few prototypes that may move soon all stand at right angles to the few directions in which samples differ.
+    return ("100%" if run.steps < LONG else value), f"prototypes that move let a run of under {LONG} steps go uniform"
+
+
+def _head_norm(value: Any, run: RunSize) -> tuple[Any, str]:
+    norm = value or ("batch" if run.batch < LARGE else None)
+    return norm, f"below {LARGE} samples a batch what all of them share would hide the rest"
+
+
 def _heads(value: Any, run: RunSize) -> tuple[Any, str]:
     return min(int(value), max(1, run.embed_dim // 32)), "heads of at least 32 dimensions"
 
@@ -67,7 +96,7 @@ def _depth(value: Any, run: RunSize) -> tuple[Any, str]:
 
 
 def _prototypes(value: Any, run: RunSize) -> tuple[Any, str]:
-    most = max(32, _power_of_two(run.windows / 2))
+    most = max(64, _power_of_two(run.windows / 2))
     return min(int(value), most), f"at most one for two of the {run.windows} windows"
 
 
@@ -85,7 +114,11 @@ RULES: Mapping[str, Rule] = {
     "proj_dims": _widths,
     "pred_dims": _widths,
     "hidden": _width,
-    "bottleneck": _width,
+    "bottleneck": _bottleneck,
+    "head_norm": _head_norm,
+    "freeze_last_layer": _freeze_last_layer,
+    "momentum": _momentum,
+    "teacher_temperature": _teacher_temperature,
     "out_dim": _prototypes,
     "prototypes": _prototypes,
     "queue": _queue,
@@ -97,6 +130,7 @@ RULES: Mapping[str, Rule] = {
     "predictor_heads": _heads,
     "local_crops": _local_crops,
 }
+SWITCHED_ON = frozenset({"head_norm"})  # rules that give a value to a setting whose paper has none
 TINY: Mapping[str, Any] = {
     "hidden": 32,
     "bottleneck": 16,
@@ -128,10 +162,12 @@ def shrink(config: RunConfig, settings: Mapping[str, Any], run: RunSize) -> list
     if config.scale == "paper":
         return lines
     for name, value in settings.items():
-        if name not in RULES or not value or config.given(f"objective.{name}"):
+        if name not in RULES or config.given(f"objective.{name}") or not (value or name in SWITCHED_ON):
             continue
         if config.scale == "tiny":
-            new = tuple(min(int(v), 32) for v in value) if isinstance(value, list | tuple) else TINY[name]
+            if name not in TINY and not name.endswith("_dims"):
+                continue
+            new = TINY[name] if name in TINY else tuple(min(int(v), 32) for v in value)
             new, rule = (new if _smaller(new, value) else value), "scale=tiny"
         else:
             new, rule = RULES[name](value, run)

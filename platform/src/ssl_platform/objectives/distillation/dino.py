@@ -1,15 +1,18 @@
 """DINO: every crop of the student must match the teacher's distribution for every other global crop.
 
-Departures from the published code: the centre is a buffer, updated after the optimiser step with the mean over all
-micro-batches and ranks; temperatures, momentum and the freezing of the last layer count optimiser steps.
+Departures from the published code: the centre is a buffer that starts at the first batch's mean (from zero, the first
+steps teach the student what all samples share), updated after the optimiser step with the mean over all micro-batches
+and ranks; temperatures, momentum and the freezing of the last layer count optimiser steps.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ssl_platform.distributed import all_mean
@@ -30,6 +33,9 @@ class DINOConfig(ObjectiveConfig):
     prototypes: int = 65536
     hidden: int = 2048
     bottleneck: int = 256
+    head_norm: Literal["batch"] | None = Field(
+        None, description="batch statistics after every layer of the head; what all samples share then drops out"
+    )
     student_temperature: float = 0.1
     teacher_temperature: tuple[float, float] = (0.04, 0.07)
     temperature_warmup: str = "30%"
@@ -56,13 +62,15 @@ class DINO(Objective):
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make the head, the teacher and the centre."""
         c = self.config
-        self.head = DINOHead(backbone.embed_dim, c.hidden, c.bottleneck, c.prototypes)
+        self.head = DINOHead(backbone.embed_dim, c.hidden, c.bottleneck, c.prototypes, norm=c.head_norm)
         self.teacher = Teacher(backbone, {"head": self.head})
         self.register_buffer("centre", torch.zeros(c.prototypes))
+        self.first = False
         self.register_buffer("temperature", torch.tensor(c.teacher_temperature[0]))
 
     def before_step(self, step: Step) -> None:
         """Warm up the teacher's temperature."""
+        self.first = step.step == 0
         warmup = max(1, resolve_duration(self.config.temperature_warmup, step.total, step.epoch_steps))
         start, end = self.config.teacher_temperature
         self.temperature.fill_(linear(start, end, step.step / warmup))
@@ -73,7 +81,9 @@ class DINO(Objective):
         with torch.no_grad():
             teacher_features = pooled(self.teacher.backbone, globals_)
             logits = [self.teacher.head("head", f) for f in teacher_features]
-            probs = [centred_softmax(t, self.centre, self.temperature) for t in logits]
+            mean = torch.cat(logits).mean(dim=0)
+            centre = all_mean(mean) if self.first and self.config.centring else self.centre
+            probs = [centred_softmax(t, centre, self.temperature) for t in logits]
         features = pooled(backbone, views)
         scores = self.head(torch.cat(features)).chunk(len(features))
         loss = dino_cross_entropy(scores, probs, self.config.student_temperature)
@@ -82,7 +92,7 @@ class DINO(Objective):
             watch={
                 "embedding": mean_of(features[: len(globals_)]),
                 "teacher_probs": mean_of(probs),
-                "teacher_mean": torch.cat(logits).mean(dim=0),
+                "teacher_mean": mean,
             },
         )
 
@@ -98,7 +108,7 @@ class DINO(Objective):
         self.teacher.update(backbone, {"head": self.head}, cosine(c.momentum, 1.0, step.progress))
         if c.centring:
             mean = all_mean(mean_of([w["teacher_mean"] for w in watch]))
-            self.centre.lerp_(mean.to(self.centre.dtype), 1.0 - c.centre_momentum)
+            self.centre.lerp_(mean.to(self.centre.dtype), 1.0 if step.step == 0 else 1.0 - c.centre_momentum)
 
     def export(self, backbone: Backbone) -> Export:
         """The teacher's backbone, which is the better one during training."""

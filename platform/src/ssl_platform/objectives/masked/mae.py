@@ -48,6 +48,7 @@ class MAE(Objective):
             c.decoder_depth,
             c.decoder_heads,
             kinds=backbone.tokenizer.kinds,
+            steps=backbone.steps,
         )
 
     def forward(self, backbone: Backbone, views: Views) -> Loss:

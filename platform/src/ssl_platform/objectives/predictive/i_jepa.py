@@ -48,7 +48,9 @@ class IJEPA(Objective):
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make the predictor and the teacher."""
         c = self.config
-        self.predictor = TokenPredictor(backbone.embed_dim, c.predictor_dim, c.predictor_depth, c.predictor_heads)
+        self.predictor = TokenPredictor(
+            backbone.embed_dim, c.predictor_dim, c.predictor_depth, c.predictor_heads, steps=backbone.steps
+        )
         self.teacher = Teacher(backbone)
 
     def forward(self, backbone: Backbone, views: Views) -> Loss:

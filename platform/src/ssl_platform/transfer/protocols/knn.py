@@ -1,4 +1,8 @@
-"""Weighted k-nearest-neighbour vote in cosine distance (Wu et al., 2018; as used by DINO)."""
+"""Weighted k-nearest-neighbour vote in cosine distance (Wu et al., 2018; as used by DINO) on centred features.
+
+The bank's mean is taken off first (SimpleShot: Wang et al., 2019, arXiv:1911.04623): what all items of a set share makes
+their cosines alike, and says nothing about them.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,10 @@ def targets_as_scores(bank: Labelled, task: Task) -> Tensor:
 
 def vote(features: Tensor, bank: Labelled, task: Task, k: int) -> np.ndarray:
     """`[n, K]` scores (or `[n]` values) of `features [n, D]` from the `k` nearest rows of the bank."""
-    scores = knn_vote(features, bank.features, targets_as_scores(bank, task), k=k, temperature=TEMPERATURE)
+    middle = bank.features.mean(dim=0)
+    scores = knn_vote(
+        features - middle, bank.features - middle, targets_as_scores(bank, task), k=k, temperature=TEMPERATURE
+    )
     found: np.ndarray = scores.numpy()
     return found[:, 0] if task.kind == "regression" else found
 
