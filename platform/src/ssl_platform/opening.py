@@ -21,6 +21,7 @@ from ssl_platform.data.masks import aside_lines
 from ssl_platform.data.progress import Bar
 from ssl_platform.data.quarantine import Quarantined, check_fraction, write_quarantine
 from ssl_platform.data.scan import Scan, scan
+from ssl_platform.data.split_file import write as write_splits
 from ssl_platform.data.splits import Splits
 from ssl_platform.data.table import read_table
 from ssl_platform.domain import Domain
@@ -60,6 +61,20 @@ class OpenData:
     def rows(self) -> list[Row]:
         """The catalog's rows."""
         return list(self.catalog.rows())
+
+    def write(self, folder: Path, codes: np.ndarray | None = None) -> None:
+        """Write what was read: `catalog.parquet`, `quarantine.csv`, `splits.csv` and `labels_unmatched.csv`.
+
+        Args:
+            folder: of the run.
+            codes: `[folds, n]` parts as they are used; those of the splits when None.
+        """
+        self.catalog.write(folder / "catalog.parquet")
+        write_quarantine(self.quarantined, folder / "quarantine.csv")
+        if self.splits.id:
+            write_splits(folder / "splits.csv", self.facts, self.splits.codes if codes is None else codes)
+        if self.facts.unmatched_labels or self.facts.unmatched_items:
+            self.facts.write_unmatched(folder / "labels_unmatched.csv")
 
     def labels_by_row(self, entries: np.ndarray) -> np.ndarray | None:
         """Targets of whole items as the loader takes them, one a catalog row; unknown where not among `entries`.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl_platform.config.schema import RunConfig
-from ssl_platform.errors import RunFailed, RunStopped, SslPlatformError, UsageError
+from ssl_platform.errors import RunStopped
 from ssl_platform.train.devices import rank_of_environment
-from ssl_platform.train.run import RunFolder, default_path, read_result
+from ssl_platform.train.run import RunFolder, closing, default_path, read_result
 from ssl_platform.train.signals import Signals, requeue_slurm_job
 
 if TYPE_CHECKING:
@@ -111,30 +110,3 @@ def _train(
         at_end(session)
     if stopped_by == "health":
         raise RunStopped(f"stopped by health.stop: {session.verdict}", 1)
-
-
-@contextlib.contextmanager
-def closing(folder: RunFolder) -> Iterator[None]:
-    """Leave a folder with the status that says how the run ended."""
-    try:
-        yield
-    except RunStopped as stop:
-        folder.log(str(stop))
-        folder.close("stopped")
-        raise
-    except KeyboardInterrupt:
-        folder.close("stopped")
-        raise
-    except UsageError as error:
-        folder.withdraw(str(error))  # found before the first step: the same command can be given again, put right
-        raise
-    except MemoryError as error:
-        folder.close("failed")
-        raise RunFailed("out of memory: lower data.batch_size or data.workers") from error
-    except BaseException as error:
-        folder.log(f"failed: {type(error).__name__}: {error}")
-        if isinstance(error, SslPlatformError):
-            folder.update(error=str(error))
-        folder.close("failed")
-        raise
-    folder.close("done")

@@ -9,16 +9,17 @@ CITATION.bib methods.txt                     what to write about it
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from ssl_platform.errors import UsageError
+from ssl_platform.errors import RunFailed, RunStopped, SslPlatformError, UsageError
 from ssl_platform.train.atomic import write_json, write_text
 from ssl_platform.train.lock import NAME as LOCK_NAME
 from ssl_platform.train.lock import WriterLock
@@ -112,11 +113,18 @@ class RunFolder:
         """A file of the run by name."""
         return self.path / name
 
-    def write_start(self, config: str, argv: Iterable[str] | None = None) -> None:
-        """Write the resolved configuration (YAML) and add the command line."""
+    def write_start(self, config: str, environment: Mapping[str, Any], argv: Iterable[str] | None = None) -> None:
+        """Write what was asked and with what.
+
+        Args:
+            config: resolved, as YAML.
+            environment: versions and device.
+            argv: command line, added to those of earlier starts; this process' when None.
+        """
         if not self.writer:
             return
         write_text(self.file("config.yaml"), config)
+        write_json(self.file("environment.json"), environment)
         words = list(sys.argv if argv is None else argv)
         with self.file("command.txt").open("a", encoding="utf-8") as handle:
             handle.write(shlex.join(words) + "\n")
@@ -189,6 +197,33 @@ class RunFolder:
         result.update(command=command, status="running")
         write_json(self.file("result.json"), result)
         return result
+
+
+@contextlib.contextmanager
+def closing(folder: RunFolder) -> Iterator[None]:
+    """Leave a folder with the status that says how the run ended."""
+    try:
+        yield
+    except RunStopped as stop:
+        folder.log(str(stop))
+        folder.close("stopped")
+        raise
+    except KeyboardInterrupt:
+        folder.close("stopped")
+        raise
+    except UsageError as error:
+        folder.withdraw(str(error))  # found before the first step: the same command can be given again, put right
+        raise
+    except MemoryError as error:
+        folder.close("failed")
+        raise RunFailed("out of memory: lower data.batch_size or data.workers") from error
+    except BaseException as error:
+        folder.log(f"failed: {type(error).__name__}: {error}")
+        if isinstance(error, SslPlatformError):
+            folder.update(error=str(error))
+        folder.close("failed")
+        raise
+    folder.close("done")
 
 
 def read_result(path: Path) -> dict[str, Any] | None:

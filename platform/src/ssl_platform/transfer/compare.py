@@ -8,14 +8,15 @@ from typing import Any
 
 from ssl_platform import encoder as encoder_files
 from ssl_platform.config.schema import RunConfig
-from ssl_platform.errors import ConfigError, SslPlatformError, UsageError
-from ssl_platform.train.run import RunFolder, default_path, read_config, read_result
+from ssl_platform.errors import ConfigError, UsageError
+from ssl_platform.train.run import RunFolder, read_config, read_result
 from ssl_platform.transfer.cells import Cells, check_protocols
 from ssl_platform.transfer.comparison import Comparison, aligned, write_tables
 from ssl_platform.transfer.evaluation import as_result
 from ssl_platform.transfer.finished import names_of, same, tabulate
 from ssl_platform.transfer.opening import RANDOM, Opened, open_transfer
 from ssl_platform.transfer.probe import DEFAULT
+from ssl_platform.transfer.running import running
 
 
 def compare(config: RunConfig, runs: Sequence[str]) -> dict[str, Any]:
@@ -44,12 +45,9 @@ def compare(config: RunConfig, runs: Sequence[str]) -> dict[str, Any]:
         rows, ids = tabulate(named, config.protocol)
         results = [read_config(Path(run)) or {} for run in named]
         domain = config.domain or next((str(r["domain"]) for r in results if r.get("domain")), "all")
-        folder = _folder(config, domain)
-        try:
-            return _finish(folder, rows, {**ids, "measured": False})
-        except BaseException:
-            folder.close("failed")
-            raise
+        with running("compare", config, name=domain) as folder:
+            _finish(folder, rows, {**ids, "measured": False})
+        return _told(folder)
     return _measured(config, named)
 
 
@@ -69,16 +67,18 @@ def _measured(config: RunConfig, named: list[str]) -> dict[str, Any]:
     }
     protocols = config.protocol or list(DEFAULT)
     first = next(iter(opened.values()))
-    folder = _folder(config, str(first.config.domain))
-    try:
+    with running("compare", config, name=str(first.config.domain)) as folder:
         for told in [line, *first.lines, *(f"{name}: {o.overlap()}" for name, o in opened.items())]:
             folder.say(told)
         cells = Cells(protocols, range(config.seed, config.seed + config.compare.seeds), folder.log)
         rows: list[Comparison] = []
         for name in list(opened):
-            for row in cells.rows(name, opened.pop(name)):  # an encoder at a time is kept
+            one = opened.pop(name)  # an encoder at a time is kept
+            for row in cells.rows(name, one):
                 rows.append(row)
                 folder.log("  ".join(cell for cell in row.cells() if cell))
+            for told in one.left_out():
+                folder.say(f"{name}: {told}")
         order = list(dict.fromkeys(row.metric for row in rows))
         rows.sort(key=lambda row: order.index(row.metric))
         about = {
@@ -87,22 +87,13 @@ def _measured(config: RunConfig, named: list[str]) -> dict[str, Any]:
             "seeds": config.compare.seeds,
             "labels_fraction": config.labels.fraction,
             "labels_count": config.labels.count,
+            "labels_draw": config.labels.draw,
         }
-        return _finish(folder, rows, about)
-    except BaseException as error:
-        if isinstance(error, SslPlatformError):
-            folder.update(error=str(error))
-        folder.close("failed")
-        raise
+        _finish(folder, rows, about)
+    return _told(folder)
 
 
-def _folder(config: RunConfig, domain: str) -> RunFolder:
-    folder = RunFolder(Path(config.run) if config.run else default_path(domain, "compare"), "compare")
-    folder.say(f"run {folder.path}")
-    return folder
-
-
-def _finish(folder: RunFolder, rows: list[Comparison], about: dict[str, Any]) -> dict[str, Any]:
+def _finish(folder: RunFolder, rows: list[Comparison], about: dict[str, Any]) -> None:
     for line in aligned(rows):
         folder.say(line)
     paths = write_tables(folder.path, rows, about)
@@ -115,8 +106,11 @@ def _finish(folder: RunFolder, rows: list[Comparison], about: dict[str, Any]) ->
         paths={"run": str(folder.path), **paths},
         **about,
     )
-    folder.close("done")
-    folder.echo(f"table {paths['markdown']}")
+
+
+def _told(folder: RunFolder) -> dict[str, Any]:
+    """The result, once the last line says where the table is."""
+    folder.echo(f"table {folder.result['paths']['markdown']}")
     return folder.result
 
 

@@ -13,22 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from ssl_platform.config.provenance import dump
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.loader import Loader
 from ssl_platform.data.progress import Bar
-from ssl_platform.data.split_file import write as write_splits
 from ssl_platform.encoder import Encoder, training_record
-from ssl_platform.errors import SslPlatformError
 from ssl_platform.plan import Plan
-from ssl_platform.train.atomic import write_text
 from ssl_platform.train.metrics import MetricsFile
-from ssl_platform.train.run import RunFolder, default_path
+from ssl_platform.train.run import RunFolder
 from ssl_platform.transfer.evaluation import Outcome, as_result, line_of
 from ssl_platform.transfer.fitting import Parts, choose_parts, recipe_of
 from ssl_platform.transfer.model import ModelRecord, TransferModel, write_model
 from ssl_platform.transfer.opening import Opened, device_of, open_transfer
 from ssl_platform.transfer.probe import write_predictions
+from ssl_platform.transfer.running import running
 from ssl_platform.transfer.scoring import Scorer
 from ssl_platform.transfer.training import train
 from ssl_platform.views.maker import ViewMaker
@@ -53,14 +50,10 @@ def finetune(config: RunConfig) -> dict[str, Any]:
     """
     opened = open_transfer(config)
     choose_parts(opened)  # what is wrong with labels or splits is told before a folder is made
-    folder = RunFolder(Path(config.run) if config.run else default_path(str(config.domain), "finetune"), "finetune")
-    folder.say(f"run {folder.path}")
-    try:
+    with running("finetune", config) as folder:
         for line in [*opened.lines, opened.overlap()]:
             folder.say(line)
-        folder.write_start(_resolved(config))
-        write_splits(folder.file("splits.csv"), opened.data.facts, opened.codes)
-        opened.data.catalog.write(folder.file("catalog.parquet"))
+        opened.data.write(folder.path, opened.codes)
         outcome = train_and_score(
             opened,
             opened.encoder,
@@ -68,15 +61,8 @@ def finetune(config: RunConfig) -> dict[str, Any]:
             log=MetricsFile(folder.file("metrics.csv")).write,
             keep=lambda model, record: _keep(folder, model, record),
         )
-        write_text(folder.file("config.yaml"), _resolved(config))  # by now every auto has its value
         _record(folder, opened, outcome)
-        folder.close("done")
-        return folder.result
-    except BaseException as error:
-        if isinstance(error, SslPlatformError):
-            folder.update(error=str(error))
-        folder.close("failed")
-        raise
+    return folder.result
 
 
 def train_and_score(
@@ -199,10 +185,6 @@ def _loader(
     )
 
 
-def _resolved(config: RunConfig) -> str:
-    return dump(config.model_copy(update={"run": None}))
-
-
 def _keep(folder: RunFolder, model: TransferModel, record: ModelRecord) -> None:
     write_model(folder.path, model, record)
     folder.update(steps=record.step)
@@ -218,23 +200,17 @@ def _record(folder: RunFolder, opened: Opened, outcome: Outcome) -> None:
         _write_item_metrics(path, outcome)
     else:
         write_predictions(path, outcome, opened.task)
+    for line in opened.left_out():
+        folder.say(line)
     details = outcome.details[0]
     folder.update(
         metrics=as_result(metrics),
         steps=details["steps"],
         loss=details["loss"],
         samples_per_second=details["samples_per_second"],
-        encoder=str(opened.config.encoder),
-        task=opened.task.kind,
-        data_id=opened.data.catalog.id,
-        split_id=opened.data.splits.id or None,
-        labels_fraction=opened.config.labels.fraction,
-        labels_count=opened.config.labels.count,
-        seed=opened.config.seed,
-        overlap=opened.overlap(),
-        quarantined=len(opened.data.quarantined),
         details={"finetune": details},
         paths={"run": str(folder.path), "model": str(folder.file("model.safetensors"))},
+        **opened.about(),
     )
 
 

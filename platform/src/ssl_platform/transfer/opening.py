@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from ssl_platform import encoder as encoder_files
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.fraction import fewer_labels
 from ssl_platform.data.leaks import pretraining_overlap
+from ssl_platform.data.names import counted
 from ssl_platform.data.sequential import Sequential
 from ssl_platform.encoder import Encoder, EncoderRecord, build_backbone
 from ssl_platform.errors import ConfigError, EncoderError, LabelError
@@ -41,6 +43,7 @@ class Opened:
         maker: batch to clean views.
         window: cells read along each axis.
         lines: what was decided, for the user.
+        unread: why an item could not be read while it was evaluated, by id: it is in no metric.
     """
 
     config: RunConfig
@@ -50,6 +53,7 @@ class Opened:
     maker: ViewMaker
     window: tuple[int, ...]
     lines: list[str] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
@@ -72,6 +76,29 @@ class Opened:
             return f"0 of {len(prints)} test items were in pretraining: the weights are random"
         known = None if seen is None else {p for p in prints if self.encoder.trained_on([p])}
         return pretraining_overlap(prints, known)[1]
+
+    def left_out(self) -> list[str]:
+        """A line about the items that could not be read, if there are any."""
+        if not self.unread:
+            return []
+        item, why = next(iter(self.unread.items()))
+        return [f"{counted(len(self.unread), 'item')} could not be read, left out of all metrics, e.g. {item}: {why}"]
+
+    def about(self) -> dict[str, Any]:
+        """What `result.json` of every evaluation holds: of what, on what, with which labels."""
+        config, data = self.config, self.data
+        return {
+            "encoder": str(config.encoder),
+            "task": self.task.kind,
+            "data_id": data.catalog.id,
+            "split_id": data.splits.id or None,
+            "labels_fraction": config.labels.fraction,
+            "labels_count": config.labels.count,
+            "labels_draw": config.labels.draw,
+            "seed": config.seed,
+            "overlap": self.overlap(),
+            "quarantined": len(data.quarantined) + len(self.unread),
+        }
 
 
 def open_transfer(config: RunConfig, *, quarantine: Path | None = None, labels: bool = True) -> Opened:

@@ -16,9 +16,8 @@ from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.leaks import pretraining_overlap
 from ssl_platform.data.progress import Bar
 from ssl_platform.encoder import salted
-from ssl_platform.errors import DataError, EncoderError, LabelError, RunFailed, SslPlatformError, Unreadable, UsageError
+from ssl_platform.errors import DataError, EncoderError, LabelError, RunFailed, Unreadable, UsageError
 from ssl_platform.opening import OpenData, open_data
-from ssl_platform.train.run import RunFolder
 from ssl_platform.transfer.dense_evaluation import foreground, item_metrics, mean_metrics, segment
 from ssl_platform.transfer.evaluation import as_result, line_of
 from ssl_platform.transfer.fitting import reader_processes
@@ -28,6 +27,7 @@ from ssl_platform.transfer.masks import MaskedDomain, mask_paths
 from ssl_platform.transfer.metrics import metrics_of
 from ssl_platform.transfer.model import ModelRecord, TransferModel, load_model
 from ssl_platform.transfer.opening import clean_maker, device_of, follow
+from ssl_platform.transfer.running import running
 from ssl_platform.types import Metric
 
 TABLE = "predictions.csv"
@@ -77,8 +77,7 @@ def predict(config: RunConfig, model: str, out: Path) -> dict[str, Any]:
         config.resolve("task", record.task.kind, "the model's")
     data = open_data(config, out=sys.stderr)
     _check(model, record, data)
-    folder = RunFolder(out, "predict")
-    try:
+    with running("predict", config, out=out) as folder:
         split_lines = set(data.splits.notes)  # nothing is split here
         for line in data.lines:
             if line not in split_lines:
@@ -105,13 +104,7 @@ def predict(config: RunConfig, model: str, out: Path) -> dict[str, Any]:
             data_id=data.catalog.id,
             paths={"run": str(out), "predictions": str(out / TABLE)},
         )
-        folder.close("done")
-        return folder.result
-    except BaseException as error:
-        if isinstance(error, SslPlatformError):
-            folder.update(error=str(error))
-        folder.close("failed")
-        raise
+    return folder.result
 
 
 @dataclass

@@ -10,11 +10,12 @@ from typing import Any
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.progress import Bar
 from ssl_platform.encoder import Encoder
-from ssl_platform.errors import ConfigError, SslPlatformError
-from ssl_platform.train.run import RunFolder, default_path
+from ssl_platform.errors import ConfigError
+from ssl_platform.train.run import RunFolder
 from ssl_platform.transfer.evaluation import Outcome, as_result, evaluate, line_of, protocol, used_rows
 from ssl_platform.transfer.features import ItemFeatures, item_features
 from ssl_platform.transfer.opening import RANDOM, Opened, device_of, open_transfer, untrained_like
+from ssl_platform.transfer.running import running
 from ssl_platform.transfer.task import Task
 
 DEFAULT = ("knn", "linear")
@@ -39,21 +40,14 @@ def probe(config: RunConfig) -> dict[str, Any]:
     opened = open_transfer(config)
     if opened.task.kind == "segmentation":
         raise ConfigError("probe compares labels of whole items, and these are masks: use finetune (or --task)")
-    folder = RunFolder(Path(config.run) if config.run else default_path(str(config.domain), "probe"), "probe")
-    folder.say(f"run {folder.path}")
-    try:
+    with running("probe", config) as folder:
         for line in [*opened.lines, opened.overlap()]:
             folder.say(line)
+        opened.data.write(folder.path, opened.codes)
         found = measure(opened, opened.encoder, names, "embed")
         baseline = measure(opened, untrained_like(opened.encoder, config.seed), names, "embed, random weights")
         record(folder, opened, found, {} if config.encoder == RANDOM else {"random": baseline})
-        folder.close("done")
-        return folder.result
-    except BaseException as error:
-        if isinstance(error, SslPlatformError):
-            folder.update(error=str(error))
-        folder.close("failed")
-        raise
+    return folder.result
 
 
 def measure(opened: Opened, encoder: Encoder, names: tuple[str, ...], title: str) -> dict[str, Outcome]:
@@ -68,7 +62,7 @@ def embed_labelled(opened: Opened, encoder: Encoder, title: str) -> ItemFeatures
     data = opened.data
     encoder.to(device_of(opened.config))
     with Bar(title, sys.stderr) as bar:
-        return item_features(
+        found = item_features(
             encoder,
             opened.maker,
             data.catalog,
@@ -77,6 +71,8 @@ def embed_labelled(opened: Opened, encoder: Encoder, title: str) -> ItemFeatures
             used_rows(data.facts, opened.codes),
             progress=bar,
         )
+    opened.unread |= {failure.failed: failure.reason for failure in found.failures}
+    return found
 
 
 def record(
@@ -92,20 +88,14 @@ def record(
         beside[name] = {word: as_result({name: m})[name] for word, m in others}
     for name, outcome in found.items():
         write_predictions(folder.file(f"predictions_{name}.csv"), outcome, opened.task)
+    for line in opened.left_out():
+        folder.say(line)
     folder.update(
         metrics=as_result(metrics),
         baselines=beside,
-        encoder=str(opened.config.encoder),
-        task=opened.task.kind,
-        data_id=opened.data.catalog.id,
-        split_id=opened.data.splits.id or None,
-        labels_fraction=opened.config.labels.fraction,
-        labels_count=opened.config.labels.count,
-        seed=opened.config.seed,
-        overlap=opened.overlap(),
-        quarantined=len(opened.data.quarantined),
         details={name: outcome.details for name, outcome in found.items()},
         paths={"run": str(folder.path)},
+        **opened.about(),
     )
 
 

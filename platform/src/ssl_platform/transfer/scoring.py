@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ssl_platform.errors import LabelError, RunFailed
+from ssl_platform.errors import LabelError, RunFailed, Unreadable
 from ssl_platform.transfer.dense_evaluation import foreground, item_metrics, mean_metrics, segment
 from ssl_platform.transfer.evaluation import Outcome
 from ssl_platform.transfer.fitting import Parts
@@ -108,6 +108,7 @@ class Scorer:
             device=self.device,
             workers=self.parts.workers,
         )
+        self.opened.unread |= {failure.failed: failure.reason for failure in found.failures}
         place = {int(row): i for i, row in enumerate(found.rows)}
         kept = [int(e) for e in entries if int(facts.row[e]) in place]
         if not kept:
@@ -117,26 +118,32 @@ class Scorer:
     def _segmented(
         self, model: TransferModel, entries: np.ndarray, *, full: bool
     ) -> tuple[list[dict[str, float]], list[int]]:
-        """Metrics of each item, and the entries."""
+        """Metrics of each item that can be read, and the entries."""
         assert self.masked is not None
-        opened, items = self.opened, []
+        opened, items, kept = self.opened, [], []
+        domain, catalog = opened.data.domain, opened.data.catalog
         for entry in entries.tolist():
-            row = opened.data.catalog.row(int(self.parts.facts.row[entry]))
-            prediction = segment(
-                model,
-                opened.maker,
-                opened.data.domain,
-                row,
-                opened.window,
-                device=self.device,
-                channels=opened.data.catalog.channels if opened.data.domain.layout.ragged_channels else (),
-                overlap=opened.config.finetune.overlap if full else _VALIDATION_OVERLAP,
-            )
-            target = self.masked.classes(row).data[0]
-            items.append(
-                item_metrics(opened.data.domain if full else None, target, prediction, row.spacing, self.classes)
-            )
-        return items, [int(e) for e in entries]
+            row = catalog.row(int(self.parts.facts.row[entry]))
+            try:
+                prediction = segment(
+                    model,
+                    opened.maker,
+                    domain,
+                    row,
+                    opened.window,
+                    device=self.device,
+                    channels=catalog.channels if domain.layout.ragged_channels else (),
+                    overlap=opened.config.finetune.overlap if full else _VALIDATION_OVERLAP,
+                )
+                target = self.masked.classes(row).data[0]
+            except Unreadable as error:
+                opened.unread[row.id] = error.why
+                continue
+            items.append(item_metrics(domain if full else None, target, prediction, row.spacing, self.classes))
+            kept.append(int(entry))
+        if not items:
+            raise RunFailed(f"no item could be read: {next(iter(opened.unread.values()), 'there are none')}")
+        return items, kept
 
 
 def mean_value(values: list[float]) -> float:
