@@ -22,6 +22,7 @@ def serves(clip: Clip) -> str | None:
 
 def read(clip: Clip) -> np.ndarray:
     """The frames shown at the clip's times: `[n, h, w, 3]` uint8 RGB."""
+    import av  # noqa: F401 - first: decord's own libvpx, loaded before, takes the place of the one PyAV encodes with
     import decord
 
     height, width = clip.size
