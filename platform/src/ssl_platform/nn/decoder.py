@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ssl_platform.nn.block import CrossBlock, key_mask
 from ssl_platform.nn.positions import STEPS
-from ssl_platform.nn.predictor import Places, TokenPredictor, keys_of
+from ssl_platform.nn.predictor import Predictor, TokenPredictor, keys_of
 from ssl_platform.types import Features
 
 
@@ -44,7 +44,7 @@ class MaskedDecoder(TokenPredictor):
         start_from_mean(self.head)
 
 
-class CrossDecoder(Places):
+class CrossDecoder(Predictor):
     """Decodes a view with another view as memory (CropMAE: Eymael et al., 2024; SiamMAE: Gupta et al., 2023).
 
     Queries are the visible tokens of the decoded view and mask tokens at its masked places. Each block does
@@ -71,11 +71,13 @@ class CrossDecoder(Places):
         kinds: int = 0,
         steps: Sequence[float] | float = STEPS,
     ) -> None:
-        super().__init__(embed_dim, target_dim, dim, kinds, steps)
+        super().__init__(embed_dim, dim, depth, heads, out_dim=target_dim, kinds=kinds, steps=steps)
+        start_from_mean(self.head)
+
+    def make_blocks(self, dim: int, depth: int, heads: int) -> None:
+        """Cross-attention to the normalised memory, then self-attention."""
         self.memory_norm = nn.LayerNorm(dim, eps=1e-6)
         self.blocks = nn.ModuleList([CrossBlock(dim, heads) for _ in range(depth)])
-        self.reset()
-        start_from_mean(self.head)
 
     def forward(
         self,

@@ -74,8 +74,8 @@ class Places(nn.Module):
         return made
 
 
-class TokenPredictor(Places):
-    """A narrow transformer over context features and mask tokens (I-JEPA: Assran et al., 2023; MAE's decoder).
+class Predictor(Places):
+    """Blocks between places and a head; subclasses say which blocks, and what they read.
 
     Args:
         embed_dim: width of the context features.
@@ -99,8 +99,23 @@ class TokenPredictor(Places):
         steps: Sequence[float] | float = STEPS,
     ) -> None:
         super().__init__(embed_dim, embed_dim if out_dim is None else out_dim, dim, kinds, steps)
-        self.blocks = nn.ModuleList([Block(dim, heads) for _ in range(depth)])
+        self.make_blocks(dim, depth, heads)
         self.reset()
+
+    def make_blocks(self, dim: int, depth: int, heads: int) -> None:
+        """Make `blocks` and what belongs to them."""
+        raise NotImplementedError
+
+
+class TokenPredictor(Predictor):
+    """A narrow transformer over context features and mask tokens (I-JEPA: Assran et al., 2023; MAE's decoder).
+
+    Takes what `Predictor` takes.
+    """
+
+    def make_blocks(self, dim: int, depth: int, heads: int) -> None:
+        """Self-attention over context and mask tokens."""
+        self.blocks = nn.ModuleList([Block(dim, heads) for _ in range(depth)])
 
     def forward(
         self,
@@ -137,36 +152,16 @@ class TokenPredictor(Places):
         return out.unflatten(0, (-1, sets)) if several else out
 
 
-class CrossPredictor(Places):
+class CrossPredictor(Predictor):
     """Queries that read the context and never one another (CAPI: Darcet et al., 2025).
 
-    What is predicted at a place does not depend on which other places are asked for.
-
-    Args:
-        embed_dim: width of the context features.
-        dim: width inside.
-        depth: blocks.
-        heads: attention heads.
-        out_dim: width of the prediction; None: `embed_dim`.
-        kinds: as in `Places`.
-        steps: as in `Places`.
+    What is predicted at a place does not depend on which other places are asked for. Takes what `Predictor` takes.
     """
 
-    def __init__(
-        self,
-        embed_dim: int,
-        dim: int,
-        depth: int,
-        heads: int,
-        *,
-        out_dim: int | None = None,
-        kinds: int = 0,
-        steps: Sequence[float] | float = STEPS,
-    ) -> None:
-        super().__init__(embed_dim, embed_dim if out_dim is None else out_dim, dim, kinds, steps)
+    def make_blocks(self, dim: int, depth: int, heads: int) -> None:
+        """Cross-attention to the normalised context."""
         self.memory_norm = nn.LayerNorm(dim, eps=1e-6)
         self.blocks = nn.ModuleList([CrossBlock(dim, heads, self_attention=False) for _ in range(depth)])
-        self.reset()
 
     def forward(
         self,
