@@ -60,7 +60,7 @@ def test_what_does_not_fit_is_one_line():
         make("x3d")
     with pytest.raises(ConfigError, match=r"takes clips \(C T H W\)"):
         pytorchvideo_backbone(toy_layout(3), RGB, (8, 32, 32), (2, 16, 16), model="x3d_s")
-    with pytest.raises(ConfigError, match="cannot build x3d_s with {'nothing': 1}"):
+    with pytest.raises(ConfigError, match=r"cannot build x3d_s with \{'nothing': 1\}"):
         make("x3d_s", nothing=1)
     slowfast = make("slowfast_r50", **THIN["slowfast_r50"])
     with pytest.raises(ConfigError, match="a multiple of 4 frames, not 6"):

@@ -1,5 +1,7 @@
 """What files say, and what is refused."""
 
+from fractions import Fraction
+
 import av
 import numpy as np
 import pytest
@@ -91,7 +93,7 @@ def test_odd_sizes_and_oblong_pixels(tmp_path):
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
-        stream.sample_aspect_ratio = 3 / 2
+        stream.codec_context.sample_aspect_ratio = Fraction(3, 2)
         for frame in FRAMES:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
         container.mux(stream.encode())

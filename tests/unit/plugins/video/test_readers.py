@@ -202,13 +202,13 @@ def test_memory_stays_bounded_over_a_thousand_reads(tmp_path):
 
     if not Path("/proc/self/statm").exists():
         pytest.skip("no /proc here")
-    handles = len(os.listdir("/proc/self/fd"))
+    handles = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(100):
         read_clip(clip)
     before = used()
     for _ in range(1000):
         read_clip(clip)
-    assert used() - before < 8 and len(os.listdir("/proc/self/fd")) == handles
+    assert used() - before < 8 and len(list(Path("/proc/self/fd").iterdir())) == handles
 
 
 def test_a_header_survives_the_row(tmp_path):
