@@ -19,7 +19,7 @@ from ssl_platform.errors import Unreadable
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
-LIMIT = 64
+LIMIT = 128
 # Sidecar files are looked for by name instead of listing the folder, which is slow beside thousands of chips; the block
 # cache is bounded in every worker instead of taking a share of all memory.
 SETTINGS: dict[str, Any] = {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE", "GDAL_CACHEMAX": 128 << 20}
