@@ -27,8 +27,8 @@ from typing import Any
 DOMAIN = "medical3d"
 LABELS = 10
 COMMON: dict[str, Any] = {"data.batch_size": 16, "health.knn": False}
-RECIPES: dict[str, dict[str, Any]] = {"mae": {}, "dino": {}}
-"""Settings of pretraining by objective; what is not named keeps its default."""
+RECIPES: dict[str, dict[str, Any]] = {"mae": {"trainer.max_steps": 800}, "dino": {"trainer.max_steps": 400}}
+"""Settings of pretraining by objective, of about equal cost; what is not named keeps its default."""
 FINETUNE: dict[str, Any] = {"finetune.steps": 300}
 METRICS = ("accuracy", "auc")
 PROTOCOLS = {
@@ -97,7 +97,9 @@ def cases(args: argparse.Namespace, data_id: str) -> list[Case]:
     extra = parse_overrides(args.set)
     found = []
     for objective in args.objectives:
-        pretraining = {**COMMON, **RECIPES.get(objective, {}), "trainer.max_steps": args.steps, "scale": args.scale}
+        pretraining = {**COMMON, **RECIPES.get(objective, {}), "scale": args.scale}
+        if args.steps is not None:
+            pretraining["trainer.max_steps"] = args.steps
         for seed in range(args.seeds):
             for protocol in args.protocols:
                 evaluation = {} if protocol == "linear" else {"labels.count": args.labels}
@@ -191,12 +193,16 @@ def write_page(page: Path, text: str) -> None:
     page.write_text(f"{head}{BEGIN}{text}{END}{tail}", encoding="utf-8")
 
 
+def _steps(wanted: Sequence[Case]) -> dict[str, Any]:
+    return {case.objective: case.pretraining.get("trainer.max_steps", "default") for case in wanted}
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Measure what is missing and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objectives", nargs="+", default=list(RECIPES), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=3, help="pretraining seeds")
-    parser.add_argument("--steps", type=int, default=1500, help="pretraining steps")
+    parser.add_argument("--steps", type=int, help="pretraining steps instead of the recipe's")
     parser.add_argument("--finetune-steps", type=int, default=FINETUNE["finetune.steps"])
     parser.add_argument("--protocols", nargs="+", default=["linear", "finetune"], choices=list(PROTOCOLS))
     parser.add_argument("--labels", type=int, default=LABELS, help="labels of the few-label protocols")
@@ -213,9 +219,10 @@ def main(words: Sequence[str] | None = None) -> None:
     for number, case in enumerate(wanted, 1):
         print(f"--- {number} of {len(wanted)}: {case.objective}, seed {case.seed}, {case.protocol}", flush=True)
         rows.append(measured(case, args.out))
+    steps = ", ".join(f"{name} {made} steps" for name, made in _steps(wanted).items())
     command = shlex.join(["python", "benchmarks/results.py", *given])
     text = (
-        f"Made by `{command}`: the sample set of {DOMAIN} (data {data_id}), {args.steps} pretraining steps, "
+        f"Made by `{command}`: the sample set of {DOMAIN} (data {data_id}), {steps}, "
         f"{args.seeds} seeds. Means over seeds; the difference is paired by seed, its interval is Student's over "
         f"pretraining seeds. `random init` is the same architecture with random weights under the same protocol, with "
         f"the same labels; fine-tuning chooses its step on the validation items.\n\n{table(rows, args.labels)}"

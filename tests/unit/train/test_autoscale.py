@@ -58,6 +58,9 @@ def test_learning_rate_follows_batch_and_width() -> None:
         rates[batch, width] = config.optim.lr
     assert rates[64, 384] == pytest.approx(2 * rates[16, 384], rel=1e-2)
     assert rates[64, 96] == pytest.approx(4 * rates[64, 384], rel=1e-2)
+    config = RunConfig()
+    lines = optim_defaults.optimiser(config, "masked", 64, 384, convnet=False, steps=500)
+    assert config.optim.lr == pytest.approx(2 * rates[64, 384], rel=1e-2) and "500 steps" in lines[1]
     config = RunConfig(optim={"name": "sgd"})
     optim_defaults.optimiser(config, "contrastive", 512, 512, convnet=True)
     assert config.optim.lr == pytest.approx(0.1)

@@ -3,7 +3,8 @@
 Reference values are peak learning rates at their batch, as published; the rule follows the optimiser: linear in batch
 for SGD and LARS (Goyal et al., 2017, arXiv:1706.02677), with its square root for Adam (Malladi et al., 2022,
 arXiv:2205.10287), and inversely with the encoder's width for Adam on narrow encoders (Yang et al., 2022,
-arXiv:2203.03466), whose published values are for widths of 384 and more.
+arXiv:2203.03466), whose published values are for widths of 384 and more. Published values are also for runs of 10^5
+steps and more: shorter ones get twice as much, or they end before they arrive.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ssl_platform.train.optim import OptimPlan
 
 WIDTH = 384
 LARS_BATCH = 1024
+SHORT_RUN, SHORT_FACTOR = 10_000, 2.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ LARS_LR, LARS_DECAY = 0.3, 1e-6  # SimCLR's, per 256 samples
 SGD_LR, SGD_DECAY = 0.05, 1e-4  # SimSiam's, per 256 samples
 
 
-def optimiser(config: RunConfig, family: str, batch: int, embed_dim: int, convnet: bool) -> list[str]:
+def optimiser(
+    config: RunConfig, family: str, batch: int, embed_dim: int, convnet: bool, steps: int = SHORT_RUN
+) -> list[str]:
     """Resolve `optim.name`, `optim.lr` and `optim.weight_decay`; return the lines to print.
 
     Args:
@@ -62,6 +66,7 @@ def optimiser(config: RunConfig, family: str, batch: int, embed_dim: int, convne
         batch: global batch.
         embed_dim: width of the encoder.
         convnet: whether the encoder has no tokens.
+        steps: of the run.
     """
     lines: list[str] = []
     if config.optim.name == "auto":
@@ -73,9 +78,11 @@ def optimiser(config: RunConfig, family: str, batch: int, embed_dim: int, convne
     if config.optim.lr == "auto":
         if name == "adamw":
             width = min(4.0, max(1.0, WIDTH / embed_dim))
-            lr = reference.lr * math.sqrt(batch / reference.batch) * width
+            short = SHORT_FACTOR if steps < SHORT_RUN else 1.0
+            lr = reference.lr * math.sqrt(batch / reference.batch) * width * short
             why = f"{reference.source}: {reference.lr:g} at batch {reference.batch}, square root of the batch"
             why += f", x {width:.2g} for width {embed_dim}" if width > 1 else ""
+            why += f", x {short:g} for {steps} steps" if short > 1 else ""
         else:
             base = LARS_LR if name == "lars" else SGD_LR
             lr, why = base * batch / 256, f"{base:g} per 256 samples"

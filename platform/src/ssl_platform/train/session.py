@@ -132,7 +132,8 @@ class Session:
         model.finish()
         family = model.objective.family
         convnet = model.backbone.tokenizer is None
-        self._decided(optim_defaults.optimiser(config, family, self.batch, model.backbone.embed_dim, convnet))
+        width = model.backbone.embed_dim
+        self._decided(optim_defaults.optimiser(config, family, self.batch, width, convnet, self.steps))
         self.plan = optim_defaults.plan_of(config, family, self.steps, self.epoch_steps)
 
     def _accumulation(self) -> int:

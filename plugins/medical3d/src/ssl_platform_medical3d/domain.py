@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ssl_platform.domain import Domain, DomainOptions
 from ssl_platform.types import Layout, Row, Window
 from ssl_platform_medical3d import find
+from ssl_platform_medical3d.axes import MOVES, SYMMETRIES, TASKS
 from ssl_platform_medical3d.options import Medical3DOptions
 from ssl_platform_medical3d.readers import SUFFIXES
 
@@ -19,21 +20,6 @@ if TYPE_CHECKING:
     from ssl_platform.data.prepared import Prepared
     from ssl_platform.views.operation import Operation
 
-# Bodies are nearly symmetric left to right; small tilts are how patients lie. Other axes have a meaning.
-SYMMETRIES = (
-    "flip:W",
-    "rotate:HW",
-    "rotate:DH",
-    "rotate:DW",
-    "scale",
-    "gain",
-    "offset",
-    "gamma",
-    "blur",
-    "noise",
-    "cutout",
-)
-MOVES = ("rot90:HW", "flip:D", "flip:H", "shuffle")
 _TRANSFORM_VERSION = 1
 
 
@@ -56,7 +42,7 @@ class Medical3D(Domain):
     suffixes = SUFFIXES
     Options: ClassVar[type[DomainOptions]] = Medical3DOptions
     columns: ClassVar[Mapping[str, type]] = {"spacing": str, "modality": str}
-    tasks = ("classification", "regression", "segmentation")
+    tasks = TASKS
     sensitive = True
     window = (48, 48, 48)
     patch = (8, 8, 8)
@@ -172,7 +158,7 @@ class Medical3D(Domain):
         return hausdorff95(target, prediction, spacing, classes)
 
     def sample_data(self, folder: Path, seed: int = 0) -> Path:
-        """120 labelled CT-like phantoms with masks, as NIfTI files; written once."""
+        """240 labelled CT-like phantoms with masks, as NIfTI files; written once."""
         from ssl_platform_medical3d.phantom import write_sample_set
 
         return write_sample_set(folder, seed)

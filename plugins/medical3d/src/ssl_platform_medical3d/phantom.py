@@ -28,7 +28,7 @@ _WAVELENGTHS = {"fine": 10.0, "medium": 14.5, "coarse": 21.0, "broad": 31.0}  # 
 MASK_NAMES = {"0": "background", "1": "organ", "2": "second organ", "3": "lesion"}
 _CODES = ("RAS", "LPS", "LAS", "RPI", "ASR", "SPL")
 _SIZES = (56, 60, 64, 66, 70, 72)  # quick to transform
-_VERSION = 4
+_VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Phantom:
     label: str
 
 
-def write_sample_set(folder: Path, seed: int = 0, items: int = 160) -> Path:
+def write_sample_set(folder: Path, seed: int = 0, items: int = 240) -> Path:
     """Write the set unless it is there already.
 
     Args:
@@ -80,7 +80,7 @@ def write_sample_set(folder: Path, seed: int = 0, items: int = 160) -> Path:
 
 
 def _patients(items: int, rng: np.random.Generator) -> list[tuple[str, str, str]]:
-    """Label, patient and split of each item: 50/15/35 % of each class; both scans of a patient stay together."""
+    """Label, patient and split of each item: 45/15/40 % of each class; both scans of a patient stay together."""
     plan = []
     patient = 0
     for number, label in enumerate(CLASSES):
@@ -89,7 +89,7 @@ def _patients(items: int, rng: np.random.Generator) -> list[tuple[str, str, str]
         while placed < count:
             scans = min(count - placed, 2 if rng.random() < 0.3 else 1)
             share = placed / count
-            split = "train" if share < 0.5 else "val" if share < 0.65 else "test"
+            split = "train" if share < 0.45 else "val" if share < 0.6 else "test"
             plan += [(label, f"P{patient:03d}", split)] * scans
             placed += scans
             patient += 1
@@ -137,7 +137,7 @@ def make_phantom(label: str, rng: np.random.Generator) -> Phantom:
     half = [float(a[-1]) for a in axes]
 
     shift = rng.uniform(-2.0, 2.0, 2)
-    radius = np.sqrt(((y - shift[0]) / (1.2 * half[1])) ** 2 + ((x - shift[1]) / (1.2 * half[2])) ** 2) + 0.0 * z
+    radius = np.sqrt(((y - shift[0]) / (1.35 * half[1])) ** 2 + ((x - shift[1]) / (1.35 * half[2])) ** 2) + 0.0 * z
     body, inside = radius < 1.0, radius < rng.uniform(0.9, 0.95)
     hu = np.where(body, -90.0, -1000.0).astype(np.float32)
     hu = np.where(inside, np.float32(rng.uniform(35.0, 55.0)), hu)
@@ -151,7 +151,7 @@ def make_phantom(label: str, rng: np.random.Generator) -> Phantom:
     second = _second_organ(z, y, x, half, centre, rng) & inside & ~spine & ~organ
     hu[second] = rng.uniform(20.0, 140.0) + 8.0 * rng.standard_normal(int(second.sum()))
     texture = _texture(shape, spacing, label, rng)[organ]
-    hu[organ] = rng.uniform(20.0, 120.0) + rng.uniform(50.0, 110.0) * normal_quantiles(texture)
+    hu[organ] = rng.uniform(20.0, 120.0) + rng.uniform(60.0, 180.0) * normal_quantiles(texture)
 
     mask = organ.astype(np.uint8) + 2 * second.astype(np.uint8)
     for lesion in _lesions(organ, z, y, x, axes, rng):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ssl_platform.plugins import BackboneDeclaration, CheckDeclaration, DomainDeclaration, hookimpl
+from ssl_platform_medical3d.axes import MOVES, SYMMETRIES, TASKS
+from ssl_platform_medical3d.readers import SUFFIXES
 
 SSL_PLATFORM_API = 1
 
@@ -17,35 +19,10 @@ def ssl_platform_domains() -> list[DomainDeclaration]:
             summary="3-D medical volumes: NIfTI, DICOM series, NRRD, MetaImage, NPY, NPZ and Zarr",
             axes="C D H W",
             relations=("same", "overlap"),
-            symmetries=(
-                "flip:W",
-                "rotate:HW",
-                "rotate:DH",
-                "rotate:DW",
-                "scale",
-                "gain",
-                "offset",
-                "gamma",
-                "blur",
-                "noise",
-                "cutout",
-            ),
-            moves=("rot90:HW", "flip:D", "flip:H", "shuffle"),
-            tasks=("classification", "regression", "segmentation"),
-            suffixes=(
-                ".nii.gz",
-                ".nii",
-                ".nrrd",
-                ".nhdr",
-                ".mha",
-                ".mhd",
-                ".npy",
-                ".npz",
-                ".zarr",
-                ".dcm",
-                ".ima",
-                ".dicom",
-            ),
+            symmetries=SYMMETRIES,
+            moves=MOVES,
+            tasks=TASKS,
+            suffixes=SUFFIXES,
             default_objective="mae",
             default_backbone="vit-pico",
         )

@@ -1,7 +1,7 @@
 """Weighted k-nearest-neighbour vote in cosine distance (Wu et al., 2018; as used by DINO) on centred features.
 
-The bank's mean is taken off first (SimpleShot: Wang et al., 2019, arXiv:1911.04623): what all items of a set share makes
-their cosines alike, and says nothing about them.
+The bank's mean is taken off first (SimpleShot: Wang et al., 2019, arXiv:1911.04623): what all items of a set share
+makes their cosines alike, and says nothing about them.
 """
 
 from __future__ import annotations

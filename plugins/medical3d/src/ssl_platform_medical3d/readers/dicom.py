@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from ssl_platform.data.identity import salted
 from ssl_platform.errors import Unreadable
 from ssl_platform_medical3d.find import is_slice
-from ssl_platform_medical3d.identity import salted
 from ssl_platform_medical3d.orientation import check_affine
 from ssl_platform_medical3d.readers.header import Header, reading
 from ssl_platform_medical3d.readers.slices import Slice, assemble
