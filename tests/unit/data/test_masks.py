@@ -12,7 +12,7 @@ def aside(*names, **options):
     return [path.removeprefix("/d/") for path in kept], [path.removeprefix("/d/") for path in masks]
 
 
-@pytest.mark.parametrize("folder", ["labels", "labelsTr", "masks", "Masks_2", "seg", "segmentations"])
+@pytest.mark.parametrize("folder", ["labels", "labelsTr", "masks", "Masks_2", "seg", "segmentations", "Annotations"])
 def test_a_mask_folder_beside_an_image_folder_is_set_aside(folder):
     assert aside("images/a.nii.gz", f"{folder}/a.nii.gz") == (["images/a.nii.gz"], [f"{folder}/a.nii.gz"])
 

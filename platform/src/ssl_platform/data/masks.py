@@ -20,7 +20,7 @@ from ssl_platform.data.table import TABLE_SUFFIXES
 from ssl_platform.errors import DataError, LabelError
 from ssl_platform.types import Row
 
-FOLDER_PATTERNS = ("labels*", "masks*", "seg*")
+FOLDER_PATTERNS = ("labels*", "masks*", "seg*", "annotations*")
 FILE_ENDINGS = ("_mask", "_seg", "_label", "_gt")
 FILE_WORDS = frozenset({"label", "labels", "mask", "masks", "seg", "segmentation", "segmentations"})
 _NOT_MASKS = (*TABLE_SUFFIXES, ".json", ".txt", ".md", ".yaml", ".yml", ".xml", ".html", ".pdf")
@@ -36,8 +36,8 @@ def set_aside(
 ) -> tuple[list[str], dict[str, str]]:
     """Part candidates into images and masks.
 
-    Masks are: files in a folder `labels*`, `masks*` or `seg*` beside an image folder (or beside images); a file
-    `X_mask`, `X_seg`, `X_label` or `X_gt` beside an image `X..`; a file called `segmentation` (or `mask`, `labels`)
+    Masks are: files in a folder `labels*`, `masks*`, `seg*` or `annotations*` (DAVIS) beside an image folder (or beside
+    images); a file `X_mask`, `X_seg`, `X_label` or `X_gt` beside an image `X..`; a file called `segmentation` (or `mask`, `labels`)
     beside an image; and what is named in `masks`. A root is what the user asked for, whatever its name.
 
     Args:
