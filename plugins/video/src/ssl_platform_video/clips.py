@@ -82,7 +82,7 @@ def check_fits(row: Row, size: Sequence[int]) -> None:
         )
 
 
-def test_views(row: Row, size: Sequence[int], clips: int = 5, crops: int = 3) -> list[Window]:
+def multi_clip_windows(row: Row, size: Sequence[int], clips: int = 5, crops: int = 3) -> list[Window]:
     """The views action recognition is tested with: `clips` moments times `crops` places along the longer side.
 
     Moments are equally spaced over the video, crops from one edge to the other; the shorter side is cut in its middle

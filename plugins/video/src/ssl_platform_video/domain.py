@@ -147,8 +147,8 @@ class StoredVideo(Video):
         return Prepared(frames, row.spacing, row.channels)
 
     def prepare_key(self) -> Mapping[str, Any]:
-        """Rate and size are in the row; where clips lie does not change what is stored."""
-        return {"stream": self.options.stream, "frame_rate": self.options.frame_rate, "version": _TRANSFORM_VERSION}
+        """Rate, size and stream are in the row; where clips lie does not change what is stored."""
+        return {"version": _TRANSFORM_VERSION}
 
     def read(self, row: Row, window: Window) -> dict[str, Part]:
         """A clip from the cache; clips at another speed are decoded from the file."""

@@ -87,7 +87,7 @@ def read_header(path: Path, choice: str | int = "largest") -> Header:
 
     Args:
         path: the file.
-        choice: `largest`, or the index of a stream (`data.stream`).
+        choice: `largest` (or `auto`), or the index of a stream (`data.stream`).
 
     Raises:
         Unreadable: damaged, no video, no frames; says which.
@@ -121,7 +121,7 @@ def choose(container: Any, choice: str | int) -> Any:
         kinds = Counter(s.type for s in container.streams)
         there = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "nothing"
         raise Unreadable(f"it has no video stream (there is {there})")
-    if choice == "largest":
+    if choice in ("auto", "largest"):
         return max(videos, key=lambda s: (s.width * s.height, s.frames or 0, -s.index))
     found = next((s for s in videos if s.index == choice), None)
     if found is None:

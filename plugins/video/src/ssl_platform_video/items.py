@@ -120,11 +120,6 @@ def _told_rate(row: Row, options: VideoOptions) -> float:
         raise Unreadable(f"manifest column 'frame_rate' is {told!r}: {error}") from None
 
 
-def decoded_bytes(row: Row) -> int:
-    """Bytes of all frames of a fitted row's grid."""
-    return int(np.prod(row.shape, dtype=np.int64)) * len(CHANNELS)
-
-
 # ------------------------------------------------------------------------------------------------------- rows to clips
 def read_frames(row: Row, first: int, last: int, decoder: str) -> np.ndarray:
     """Cells `first` to `last` along time of a row's grid: `[3, last - first, H, W]` uint8.

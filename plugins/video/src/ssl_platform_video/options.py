@@ -38,8 +38,8 @@ class VideoOptions(DomainOptions):
         "auto", description="pixels the short side of frames is scaled to; native: not scaled; auto: 64"
     )
     frame_rate: Rate | None = Field(None, description="frames per second of folders of frames, which do not say theirs")
-    stream: Literal["largest"] | Annotated[int, Field(ge=0)] = Field(
-        "largest", description="which video stream of a file: the one of most pixels, or its index"
+    stream: Literal["auto", "largest"] | Annotated[int, Field(ge=0)] = Field(
+        "auto", description="which video stream of a file: largest (what auto is): of most pixels; or its index"
     )
     decoder: Literal["auto", "pyav", "decord", "torchcodec"] = Field(
         "auto", description="what decodes; auto: pyav; files another one would read otherwise stay with pyav"

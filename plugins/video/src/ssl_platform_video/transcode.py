@@ -143,8 +143,7 @@ def _names(rows: Iterable[Row]) -> dict[str, str]:
         ).as_posix()
         if name in owner:
             raise DataError(f"{owner[name]!r} and {row.id!r} would both become {name!r}: rename one")
-        owner[name] = names[row.id] = name
-        owner[name] = row.id
+        names[row.id], owner[name] = name, row.id
     return names
 
 

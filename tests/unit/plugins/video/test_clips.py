@@ -5,14 +5,13 @@ import pytest
 
 from ssl_platform.plan import Reads
 from ssl_platform.types import Row, Window
-from ssl_platform_video.clips import at_other_speeds, at_other_times, sped_up, test_views
+from ssl_platform_video.clips import at_other_speeds, at_other_times, multi_clip_windows, sped_up
 from ssl_platform_video.domain import Video
 from ssl_platform_video.header import Header
 
 HEADER = Header(0, 1, 0.0, 12.5, 375, 30.0, False, 64, 96)
 ROW = Row("x", "/x", (100, 64, 96), (0.125, 1.0, 1.0), meta=HEADER.as_meta())
 RNG = np.random.default_rng(0)
-test_views.__test__ = False
 
 
 def draw(count):
@@ -59,11 +58,11 @@ def test_the_domain_offers_them():
 
 
 def test_five_clips_times_three_crops_cover_the_video():
-    views = test_views(ROW, (16, 64, 64))
+    views = multi_clip_windows(ROW, (16, 64, 64))
     assert len(views) == 15 and len(set(views)) == 15
     assert sorted({w.start[0] for w in views}) == [0, 21, 42, 63, 84]
     assert sorted({w.start[2] for w in views}) == [0, 16, 32] and {w.start[1] for w in views} == {0}
     tall = ROW.replace(shape=(100, 96, 64))
-    assert sorted({w.start[1] for w in test_views(tall, (16, 64, 64))}) == [0, 16, 32]
-    assert len(test_views(ROW.replace(shape=(8, 64, 64)), (16, 64, 64))) == 1
-    assert test_views(ROW, (16, 64, 64), clips=1, crops=1)[0].start == (42, 0, 16)
+    assert sorted({w.start[1] for w in multi_clip_windows(tall, (16, 64, 64))}) == [0, 16, 32]
+    assert len(multi_clip_windows(ROW.replace(shape=(8, 64, 64)), (16, 64, 64))) == 1
+    assert multi_clip_windows(ROW, (16, 64, 64), clips=1, crops=1)[0].start == (42, 0, 16)

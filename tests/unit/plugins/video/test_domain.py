@@ -174,12 +174,34 @@ def test_batches_are_the_same_in_workers(folder, tmp_path):
     assert all(a.equal(b.reads[0]["main"].data) for a, b in zip(here, itertools.islice(there, 3), strict=True))
 
 
+def test_masks_of_frames_are_set_aside(tmp_path):
+    """DAVIS: `JPEGImages/480p/bear` and `Annotations/480p/bear`."""
+    for kind in ("JPEGImages", "Annotations"):
+        place = tmp_path / "davis" / kind / "480p" / "bear"
+        place.mkdir(parents=True)
+        for number, frame in enumerate(numbered(4)):
+            Image.fromarray(frame).save(place / f"{number:05d}.png")
+    found = scan([tmp_path / "davis"], Video(options(frame_rate=24)), folder=tmp_path / "cache")
+    assert [row.id for row in found.catalog.rows()] == ["JPEGImages/480p/bear"] and len(found.masks) == 1
+
+
+def test_rules_that_were_applied_are_told(tmp_path):
+    place = tmp_path / "in"
+    place.mkdir()
+    write_video(place / "a.mp4", numbered(12), 10, rotation=90)
+    write_video(place / "b.mkv", numbered(4), 10, times=[0.0, 0.05, 0.4, 0.5])
+    settled = scan([place], Video(), folder=tmp_path / "cache").settled
+    assert "1 of variable rate" in settled["fps"][1] and "1 turned upright" in settled["short_side"][1]
+    assert "stream" not in settled
+
+
 # ---------------------------------------------------------------------------------------------------------- real files
 @pytest.mark.real
 def test_real_videos(real_data, tmp_path):
     found = scan([real_data / "video"], Video(), folder=tmp_path / "cache")
     rows = {Path(row.path).name: row for row in found.catalog.rows()}
     assert len(rows) == 7 and not found.quarantined
+    assert found.settled["stream"][0] == "largest" and "nasa_13013.mp4 (stream 3)" in found.settled["stream"][1]
     nasa = rows["nasa_13013.mp4"]
     # The first stream has 320x180 pixels at 25 frames a second, the largest 480x270 at 29.97.
     assert nasa.meta["stream"] == 3 and nasa.meta["frames"] == 390 and "one of 2" in nasa.meta["note"]
