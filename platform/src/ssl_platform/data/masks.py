@@ -37,8 +37,9 @@ def set_aside(
     """Part candidates into images and masks.
 
     Masks are: files in a folder `labels*`, `masks*`, `seg*` or `annotations*` (DAVIS) beside an image folder (or beside
-    images); a file `X_mask`, `X_seg`, `X_label` or `X_gt` beside an image `X..`; a file called `segmentation` (or `mask`, `labels`)
-    beside an image; and what is named in `masks`. A root is what the user asked for, whatever its name.
+    images); a file `X_mask`, `X_seg`, `X_label` or `X_gt` beside an image `X..`; a file called `segmentation` (or
+    `mask`, `labels`) beside an image; and what is named in `masks`. A root is what the user asked for, whatever its
+    name.
 
     Args:
         paths: absolute candidates.
