@@ -30,6 +30,7 @@ VIT_SETTINGS = (
     Setting("min_valid", "float", 0.0, "least valid fraction of a valid token", {"ge": 0, "le": 1}),
     Setting("norm_pix", "bool", True, "reconstruction targets are normalised by token"),
     Setting("groups", "int | None", None, "tokens of a point set; null: every point in two on average", {"ge": 1}),
+    Setting("temperature", "float | None", None, "of the positions; null: wavelengths fit the grid", {"gt": 1}),
     Setting("pitch", "float | None", None, "physical length of a position step; null: relative to the view", {"gt": 0}),
 )
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssl_platform.errors import ConfigError
-from ssl_platform.nn.positions import SinCos, sincos
+from ssl_platform.nn.positions import SinCos, places, sincos, temperature_for
 
 
 def centres(n):
@@ -67,3 +67,25 @@ def test_reference_must_fit(bad):
 def test_too_narrow():
     with pytest.raises(ConfigError, match="too narrow"):
         SinCos(3, 4)
+
+
+def test_the_longest_wavelength_is_eight_views_on_any_grid():
+    """Sampled over eight views, the slowest sine of each axis goes through one period: it comes back to its start."""
+    for steps in (6, 14, (4, 32)):
+        rank = len(steps) if isinstance(steps, tuple) else 1
+        slowest = temperature_for(steps, rank)
+        for axis, temperature in enumerate(slowest):
+            n = steps[axis] if isinstance(steps, tuple) else steps
+            assert 2 * math.pi * temperature == pytest.approx(8 * n)
+
+
+def test_on_a_small_grid_every_feature_tells_tokens_apart():
+    """At the published temperature most of them are constant over six tokens, which is why it is not the default."""
+    fitted, published = SinCos(1, 64, 6)(centres(6))[0], SinCos(1, 64, 6, temperature=10_000)(centres(6))[0]
+    told = [int((table.std(0) > 0.05).sum()) for table in (fitted, published)]
+    assert told[0] == 64 and told[1] < 40
+
+
+def test_decoders_share_the_encoder_places():
+    coords = torch.rand(3, 5, 2)
+    torch.testing.assert_close(places(coords, 16, (4, 8)), SinCos(2, 16, (4, 8))(coords))

@@ -159,6 +159,7 @@ def vit(
     norm_pix: bool = True,
     groups: int | None = None,
     pitch: float | tuple[float, ...] | None = None,
+    temperature: float | None = None,
     dim: int | None = None,
     depth: int | None = None,
     heads: int | None = None,
@@ -178,6 +179,7 @@ def vit(
         norm_pix: of the tokenizer.
         groups: tokens of a point set; None: every point is in two groups on average.
         pitch: physical length of a position step, or None for positions relative to the view.
+        temperature: of the positions, see `SinCos`; 10000 is the published table's.
         dim: D, overrides the named size; likewise `depth` and `heads`.
         depth: blocks.
         heads: attention heads.
@@ -217,5 +219,5 @@ def vit(
                 min_valid=min_valid,
                 norm_pix=norm_pix,
             )
-    positions = SinCos(layout.rank, shape.dim, reference, pitch)
+    positions = SinCos(layout.rank, shape.dim, reference, pitch, temperature)
     return ViT(Normaliser(channels, layout.points), cut, shape, positions, **settings)
