@@ -25,7 +25,7 @@ class PointCloudOptions(DomainOptions):
         "auto", description="whether a window is spread over the whole item or is a region of it; auto: by size"
     )
     features: Annotated[Literal["auto"] | tuple[str, ...], BeforeValidator(_names)] = Field(
-        "auto", description="colour, normal, intensity or names of fields; auto: all of the three that files have"
+        "auto", description="colour, normal, intensity or names of fields; auto: all that scenes have, none of objects"
     )
     up: Literal["auto", "none"] | Up = Field(
         "auto", description="axis of the files that points up; none: none does, views turn about all axes"

@@ -64,6 +64,8 @@ def settle(rows: Iterable[Row], options: PointCloudOptions) -> dict[str, tuple[A
             else "all are read"
         )
         settled["thin"] = (thin, why)
+    if options.features == "auto" and kind == "objects":
+        settled["features"] = ([], "objects: shape alone, as shape benchmarks do; data.features=[colour,normal] adds")
     if options.colour_max == "auto" and colours:
         settled["colour_max"] = _colour(colours)
     if options.label_field == "auto" and set(labels) != {""}:

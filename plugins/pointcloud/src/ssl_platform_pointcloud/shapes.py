@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CLASSES = {"four": 4, "five": 5, "six": 6, "eight": 8}
+CLASSES = {"three": 3, "four": 4, "five": 5, "six": 6}
 PARTS = ("body", "foot", "knob")
 
 
@@ -70,12 +70,12 @@ def draw_shape(label: str, rng: np.random.Generator) -> Shape:
     radius = float(rng.uniform(0.3, 1.2))
     return Shape(
         lobes=CLASSES[label],
-        depth=float(rng.uniform(0.3, 0.42)),
+        depth=float(rng.uniform(0.28, 0.4)),
         phase=float(rng.uniform(0, 2 * np.pi)),
-        flat=(float(rng.uniform(0.0, 0.15)), float(rng.uniform(0, 2 * np.pi))),
+        flat=(float(rng.uniform(0.0, 0.2)), float(rng.uniform(0, 2 * np.pi))),
         radius=radius,
         height=radius * float(rng.uniform(1.2, 2.0)),
-        taper=float(rng.uniform(0.0, 0.2)),
+        taper=float(rng.uniform(0.0, 0.35)),
         lean=rng.uniform(-0.25, 0.25, 2) * radius,
         foot=(float(rng.uniform(0.5, 1.3)), float(rng.uniform(0.05, 0.25))),
         knob=(float(rng.uniform(0.15, 0.35)), *rng.uniform(-0.3, 0.3, 2)),
@@ -108,7 +108,7 @@ def surface(shape: Shape, part: int, u: np.ndarray, v: np.ndarray) -> np.ndarray
 
 def scan(shape: Shape, points: int, rng: np.random.Generator) -> Scan:
     """Points of a shape as a scanner takes them: denser on one side, a little noisy."""
-    share = np.array([0.86, 0.08, 0.06])
+    share = np.array([0.82, 0.1, 0.08])
     part = rng.choice(3, points, p=share).astype(np.uint8)
     u, v = rng.random((2, points))
     # A density that rises towards one side by up to half.

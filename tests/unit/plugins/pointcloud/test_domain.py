@@ -28,7 +28,8 @@ def mixed(tmp_path):
     writers.write_ply(tmp_path / "in" / "plain.ply", XYZ)
     writers.write_ply(tmp_path / "in" / "colour.ply", XYZ, COLOURS)
     writers.write_text(tmp_path / "in" / "grey.xyz", np.c_[XYZ, XYZ[:, 0]], header=False)
-    found = scan([tmp_path / "in"], PointCloud(), folder=tmp_path / "cache", workers=1)
+    wanted = PointCloud(PointCloudOptions(features=["colour", "intensity"]))
+    found = scan([tmp_path / "in"], wanted, folder=tmp_path / "cache", workers=1)
     found.domain.cache = Cache(tmp_path / "cache")
     return found
 

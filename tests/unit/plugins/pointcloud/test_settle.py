@@ -16,14 +16,16 @@ def settled(*rows, **options):
 
 
 def test_objects():
-    assert settled(row(), row(), row(90_000)) == {"kind": "objects", "up": "z", "scale": "unit", "thin": 1}
+    found = settled(row(), row(), row(90_000))
+    assert found == {"kind": "objects", "up": "z", "scale": "unit", "thin": 1, "features": []}
+    assert "features" not in settled(row(), features="colour") and "features" not in settled(row(90_000))
 
 
 def test_scenes_are_thinned_to_sixteen_windows():
     found = settled(row(200_000), row(400_000), row(164_000))
     assert (found["kind"], found["scale"], found["thin"]) == ("scenes", "metric", 12)
     assert settled(row(30_000, format="las", metres="1 1 1"))["thin"] == 2
-    assert settled(row(200_000), thin=3, kind="objects") == {"up": "z", "scale": "unit"}
+    assert settled(row(200_000), thin=3, kind="objects", features="normal") == {"up": "z", "scale": "unit"}
 
 
 def test_reasons_name_what_is_not_known():
