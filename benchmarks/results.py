@@ -27,7 +27,7 @@ from typing import Any
 DOMAIN = "medical3d"
 LABELS = 10
 COMMON: dict[str, Any] = {"data.batch_size": 16, "health.knn": False}
-RECIPES: dict[str, dict[str, Any]] = {"mae": {"trainer.max_steps": 800}, "dino": {"trainer.max_steps": 400}}
+RECIPES: dict[str, dict[str, Any]] = {"mae": {"trainer.max_steps": 800}, "dino": {"trainer.max_steps": 300}}
 """Settings of pretraining by objective, of about equal cost; what is not named keeps its default."""
 FINETUNE: dict[str, Any] = {"finetune.steps": 300}
 METRICS = ("accuracy", "auc")
