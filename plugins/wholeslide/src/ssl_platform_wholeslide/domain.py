@@ -74,12 +74,12 @@ class WholeSlide(Domain):
         Raises:
             Unreadable: its scale is unknown, it is coarser than asked for, or it has no tissue.
         """
-        grid = items.grid(row, self.options)
+        row = items.fitted(row, self.options)
         if self.options.tissue == "auto":
             from ssl_platform_wholeslide.placing import mask_of
 
             mask_of(row, self.options, self._folder)
-        return row.replace(shape=grid.shape, spacing=grid.mpp)
+        return row
 
     def settle(self, rows: Iterable[Row]) -> dict[str, tuple[Any, str]]:
         """The scale of windows and of slides that store none, where they are `auto`."""
@@ -101,7 +101,7 @@ class WholeSlide(Domain):
         from ssl_platform_wholeslide.windows import read_window
 
         with self._pool.slide(str(items.file_of(row)), str(row.meta["reader"])) as slide:
-            return {"main": read_window(slide, row, items.grid(row, self.options), window)}
+            return {"main": read_window(slide, row, items.grid_of_row(row), window)}
 
     def verify(self, row: Row) -> Mapping[str, float]:
         """Decode a tile of tissue at the slide's far end, where a file that was cut off lacks its tiles.
@@ -117,7 +117,7 @@ class WholeSlide(Domain):
         slide = open_slide(items.file_of(row), str(row.meta["reader"]))
         try:
             for window in (corner, *self.cover(row, self.window)[-1:]):
-                read_window(slide, row, items.grid(row, self.options), window)
+                read_window(slide, row, items.grid_of_row(row), window)
         finally:
             slide.close()
         return {}

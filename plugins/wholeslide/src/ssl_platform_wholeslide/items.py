@@ -157,6 +157,23 @@ def grid(row: Row, options: WholeSlideOptions) -> Grid:
     return grid_of([(h, w) for h, w in levels], downsamples, native_mpp(row, options), target)
 
 
+def fitted(row: Row, options: WholeSlideOptions) -> Row:
+    """The row in its grid, which it carries: `level` and `ratio`.
+
+    Raises:
+        Unreadable: as `grid`.
+    """
+    found = grid(row, options)
+    told = {"level": found.level, "ratio_y": found.ratio[0], "ratio_x": found.ratio[1]}
+    return row.replace(shape=found.shape, spacing=found.mpp, meta={**row.meta, **told})
+
+
+def grid_of_row(row: Row) -> Grid:
+    """The grid of a fitted row."""
+    ratio = (float(str(row.meta["ratio_y"])), float(str(row.meta["ratio_x"])))
+    return Grid((row.shape[0], row.shape[1]), (row.spacing[0], row.spacing[1]), int(str(row.meta["level"])), ratio)
+
+
 def check_same(row: Row, header: Header) -> None:
     """Refuse a slide that is no longer what was scanned.
 

@@ -70,7 +70,8 @@ def grid_of(levels: Sequence[tuple[int, int]], downsamples: Sequence[float], nat
 
 
 def read_box(slide: Slide, grid: Grid, start: tuple[int, int], size: tuple[int, int]) -> Region:
-    """Cells of a box that lies within the grid; resampled with a triangle filter, so no detail is aliased.
+    """Cells of a box that lies within the grid; resampled with a triangle filter, or averaged where cells
+    are whole numbers of pixels, so no detail is aliased.
 
     Only the pixels under the box are read, with the margin the filter reaches. What was not scanned is white and
     marked.
@@ -80,6 +81,8 @@ def read_box(slide: Slide, grid: Grid, start: tuple[int, int], size: tuple[int, 
     """
     if grid.exact:
         return _white(slide.read(grid.level, *start, *size))
+    if all(r.is_integer() for r in grid.ratio):
+        return _averaged(slide, grid, start, size)
     from PIL import Image
 
     level = slide.header.levels[grid.level]
@@ -97,6 +100,19 @@ def read_box(slide: Slide, grid: Grid, start: tuple[int, int], size: tuple[int, 
 
     present = None if region.present is None else resized(region.present.astype(np.uint8) * 255) > 127
     return Region(resized(np.ascontiguousarray(region.rgb)), present)
+
+
+def _averaged(slide: Slide, grid: Grid, start: tuple[int, int], size: tuple[int, int]) -> Region:
+    """Cells that are whole numbers of pixels: their means."""
+    from PIL import Image
+
+    steps = (int(grid.ratio[0]), int(grid.ratio[1]))
+    box = [a * r for a, r in zip(start, steps, strict=True)] + [s * r for s, r in zip(size, steps, strict=True)]
+    region = _white(slide.read(grid.level, *box))
+    present = region.present
+    if present is not None:
+        present = present.reshape(size[0], steps[0], size[1], steps[1]).mean(axis=(1, 3)) > 0.5
+    return Region(np.asarray(Image.fromarray(region.rgb).reduce(steps[::-1])), present)
 
 
 def _white(region: Region) -> Region:

@@ -83,7 +83,10 @@ def test_only_the_pixels_of_the_window_are_read():
     slide = Plane((4096, 4096))
     grid = grid_of(slide.header.levels, slide.header.downsamples, (0.25, 0.25), 0.5)
     read_box(slide, grid, (100, 100), (64, 64))
-    assert slide.reads == [(0, (128 + 4) ** 2)]
+    assert slide.reads == [(0, 128**2)]
+    uneven = grid_of(slide.header.levels, slide.header.downsamples, (0.25, 0.25), 0.6)
+    read_box(slide, uneven, (100, 100), (64, 64))
+    assert slide.reads[-1][1] < (64 * 2.4 + 8) ** 2
     read_box(slide, Grid((1024, 1024), (1.0, 1.0), 1, (1.0, 1.0)), (100, 100), (64, 64))
     assert slide.reads[-1] == (1, 64**2)
 

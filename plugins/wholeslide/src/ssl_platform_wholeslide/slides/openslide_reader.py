@@ -53,12 +53,12 @@ class OpenSlideReader(Slide):
         step = self.header.downsamples[level]
         corner = (round(left * step), round(top * step))
         try:
-            pixels = np.asarray(self._slide.read_region(corner, level, (width, height)))
+            image = self._slide.read_region(corner, level, (width, height))
         except openslide.OpenSlideError as error:
             raise Unreadable(f"level {level}, row {top}, column {left} cannot be decoded: {error}") from None
-        alpha = pixels[..., 3]
-        present = None if alpha.min() == 255 else alpha == 255
-        return Region(pixels[..., :3], present)
+        alpha = image.getchannel("A")
+        present = None if alpha.getextrema()[0] == 255 else np.asarray(alpha) == 255
+        return Region(np.asarray(image.convert("RGB")), present)
 
     def close(self) -> None:
         """Give back the file handle."""
