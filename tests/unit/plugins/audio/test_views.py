@@ -53,7 +53,7 @@ def test_mixing_adds_powers_of_the_moved_view():
     y, params, on = changed(Mix(), x)
     assert 0.35 < on.float().mean() < 0.65
     share, shift = params["share"], params["shift"]
-    for i in torch.flatnonzero(on)[:5].tolist():
+    for i in on.nonzero().flatten()[:5].tolist():
         moved = torch.roll(x[i], -int(shift[i] * T), -1)
         expected = ((1 - share[i]) * x[i].exp() + share[i] * moved.exp()).log()
         torch.testing.assert_close(y[i], expected, atol=1e-4, rtol=1e-4)
@@ -75,7 +75,7 @@ def test_specaugment_blanks_bands_and_stretches_with_the_mean():
     y, params, on = changed(SpecAugment(), x)
     assert 0.35 < on.float().mean() < 0.55
     mean = x.mean((1, 2, 3))
-    for i in torch.flatnonzero(on)[:10].tolist():
+    for i in on.nonzero().flatten()[:10].tolist():
         blank = y[i, 0] != x[i, 0]
         torch.testing.assert_close(y[i, 0][blank], mean[i].expand(int(blank.sum())), atol=1e-5, rtol=0)
         bands, stretches = blank.all(1), blank.all(0)
