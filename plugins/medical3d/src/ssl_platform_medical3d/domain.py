@@ -131,11 +131,12 @@ class Medical3D(Domain):
 
     # --------------------------------------------------------------------------------------------- pictures and results
     def render(self, x: np.ndarray, channels: Sequence[str]) -> np.ndarray:
-        """Axial, coronal and sagittal middle slices in radiological convention, uint8."""
-        from ssl_platform_medical3d.render import render
+        """Axial, coronal and sagittal middle slices in radiological convention, uint8; CT in a soft-tissue window."""
+        from ssl_platform_medical3d.render import render, window_of
 
-        hounsfield = bool(channels) and channels[0] == "ct" and float(abs(x[0]).max()) > 10.0
-        return render(x, self.options.hu_window if hounsfield else None)
+        window = self.options.hu_window
+        default = type(self.options).model_fields["hu_window"].default
+        return render(x, window_of(x, channels, None if window == default else window))
 
     def write_prediction(self, row: Row, prediction: np.ndarray, path: Path) -> Path:
         """Write labels or values on the voxels of the source: NRRD for NRRD, MHA for MetaImage, else NIfTI."""

@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+SOFT_TISSUE = (-160.0, 240.0)
+"""HU shown as black and as white where nobody chose a window: width 400, level 40."""
+_HOUNSFIELD = 10.0
+"""Values beyond this are HU; normalised ones stay far below."""
+_SEEN = 0.02
+
+
+def window_of(x: np.ndarray, channels: Sequence[str], chosen: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The window a volume is shown in: HU have one, everything else is stretched between its percentiles.
+
+    Args:
+        x: `[C, D, H, W]`.
+        channels: their names.
+        chosen: window the user asked for, or None.
+
+    Returns:
+        None for a stretch: the values are no HU (another modality, or normalised), or hardly any lies in the window.
+    """
+    values = np.nan_to_num(np.asarray(x[0], dtype=np.float32))
+    if not channels or channels[0].split("-")[0] != "ct" or not np.abs(values).max(initial=0.0) > _HOUNSFIELD:
+        return None
+    low, high = chosen or SOFT_TISSUE
+    return (low, high) if ((values > low) & (values < high)).mean() >= _SEEN else None
 
 
 def render(x: np.ndarray, window: tuple[float, float] | None) -> np.ndarray:
