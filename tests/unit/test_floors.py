@@ -25,7 +25,7 @@ FLOORS: list[set[str]] = [
     {"nn"},
     {"masking", "views", "targets"},
     {"data", "domain", "plugins", "builtin"},
-    {"encoder", "input_contract", "opening", "configure", "downloads"},
+    {"encoder", "weights", "input_contract", "opening", "configure", "downloads"},
     {"objectives"},
     {"train", "survey"},
     {"transfer"},

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ssl_platform.data.files import replace_file
 from ssl_platform.errors import EncoderError
 from ssl_platform.input_contract import InputContract
 from ssl_platform.nn.backbone import Backbone
@@ -27,8 +26,9 @@ from ssl_platform.nn.backbones import build_with
 from ssl_platform.nn.spec import BackboneSpec
 from ssl_platform.plugins import registry
 from ssl_platform.types import Features, View
+from ssl_platform.weights import fill, read_weights, reading_record, write_weights
 
-WEIGHTS, RECORD, FORMAT = "encoder.safetensors", "encoder.json", 1
+WEIGHTS, RECORD = "encoder.safetensors", "encoder.json"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,6 @@ class EncoderRecord:
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
-            "format": FORMAT,
             "domain": self.domain,
             "objective": self.objective,
             "step": self.step,
@@ -85,9 +84,7 @@ class EncoderRecord:
         Raises:
             EncoderError: it is from a newer format or incomplete.
         """
-        if data.get("format", 0) > FORMAT:
-            raise EncoderError(f"written by a newer ssl-platform (format {data['format']}): upgrade to load it")
-        try:
+        with reading_record(data):
             return cls(
                 backbone=BackboneSpec.from_dict(data["backbone"]),
                 contract=InputContract.from_dict(data["input"]),
@@ -101,8 +98,6 @@ class EncoderRecord:
                 terms=data.get("terms", {}),
                 training=data.get("training", {}),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise EncoderError(f"incomplete record ({error})") from error
 
 
 def training_record(fingerprints: Iterable[str], salt: str | None = None) -> dict[str, Any]:
@@ -135,27 +130,12 @@ def write(
     Returns:
         Path of the weights.
     """
-    from safetensors.torch import save_file
-
     parts = parts or {}
     tensors = {f"encoder.{k}": v for k, v in encoder.state_dict().items()}
     for name, module in parts.items():
         tensors |= {f"part.{name}.{k}": v for k, v in module.state_dict().items()}
-    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    text = json.dumps({**record.as_dict(), "parts": sorted(parts)}, indent=2)
-    # The record also travels inside the weights, so that they can never be read with another one.
-    with replace_file(folder / WEIGHTS) as temporary:
-        save_file(plain, str(temporary), metadata={"record": text})
-        _sync(temporary)
-    with replace_file(folder / RECORD) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-        _sync(temporary)
-    return folder / WEIGHTS
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb+") as handle:
-        os.fsync(handle.fileno())
+    about = {**record.as_dict(), "parts": sorted(parts)}
+    return write_weights(folder / WEIGHTS, folder / RECORD, tensors, about)
 
 
 class Encoder:
@@ -269,15 +249,8 @@ def read(path_or_run: str | Path) -> tuple[dict[str, Tensor], EncoderRecord, Pat
     Raises:
         EncoderError: missing, truncated or from a newer release.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = locate(path_or_run)
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            text = (file.metadata() or {}).get("record")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError) as error:
-        raise EncoderError(f"{path}: truncated or not an encoder file ({error})") from error
+    tensors, text = read_weights(path, "an encoder file")
     if text is None:
         raise EncoderError(f"{path}: a safetensors file, but not written by ssl-platform")
     try:
@@ -320,11 +293,7 @@ def load_encoder(
         raise EncoderError(f"{path}: trained on domain {record.domain!r}, the data is {domain!r}")
     model = (build or build_backbone)(record.backbone)
     own = {name.removeprefix("encoder."): v for name, v in tensors.items() if name.startswith("encoder.")}
-    try:
-        model.load_state_dict(own, strict=True)
-    except RuntimeError as error:
-        line = " ".join(str(error).split())[:200]
-        raise EncoderError(f"{path}: weights do not fit the backbone {record.backbone.name!r} ({line})") from error
+    fill(model, own, f"{path}: weights do not fit the backbone {record.backbone.name!r}")
     return Encoder(model, record, path)
 
 
@@ -339,8 +308,5 @@ def load_part(path_or_run: str | Path, name: str, module: nn.Module) -> nn.Modul
     own = {key.removeprefix(prefix): v for key, v in tensors.items() if key.startswith(prefix)}
     if not own:
         raise EncoderError(f"{path}: has no part {name!r}; it has {', '.join(record.parts) or 'none'}")
-    try:
-        module.load_state_dict(own, strict=True)
-    except RuntimeError as error:
-        raise EncoderError(f"{path}: part {name!r} does not fit ({' '.join(str(error).split())[:200]})") from error
+    fill(module, own, f"{path}: part {name!r} does not fit")
     return module

@@ -7,7 +7,6 @@ model.json          the record: how to build it, what it predicts, what its inpu
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,15 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ssl_platform.data.files import replace_file
 from ssl_platform.encoder import EncoderRecord, build_backbone
 from ssl_platform.errors import ConfigError, EncoderError
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.dense import DenseDecoder
 from ssl_platform.transfer.task import Task
 from ssl_platform.types import Features, View
+from ssl_platform.weights import fill, read_weights, reading_record, write_weights
 
-WEIGHTS, RECORD, FORMAT = "model.safetensors", "model.json", 1
+WEIGHTS, RECORD = "model.safetensors", "model.json"
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,6 @@ class ModelRecord:
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
-            "format": FORMAT,
             "domain": self.encoder.domain,
             "task": {**asdict(self.task), "classes": list(self.task.classes)},
             "values": list(self.values),
@@ -70,9 +68,7 @@ class ModelRecord:
         Raises:
             EncoderError: it is from a newer format or incomplete.
         """
-        if data.get("format", 0) > FORMAT:
-            raise EncoderError(f"written by a newer ssl-platform (format {data['format']}): upgrade to load it")
-        try:
+        with reading_record(data):
             task = {k: v for k, v in data["task"].items() if k in Task.__dataclass_fields__}
             return cls(
                 encoder=EncoderRecord.from_dict(data["encoder"]),
@@ -83,8 +79,6 @@ class ModelRecord:
                 step=int(data["step"]),
                 training=data.get("training", {}),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise EncoderError(f"incomplete record ({error})") from error
 
 
 class LinearHead(nn.Module):
@@ -183,22 +177,7 @@ def _decoder(backbone: Backbone, outputs: int, width: int) -> DenseDecoder:
 
 def write_model(folder: Path, model: TransferModel, record: ModelRecord) -> Path:
     """Write both files, each atomically; return the path of the weights."""
-    from safetensors.torch import save_file
-
-    plain = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
-    text = json.dumps(record.as_dict(), indent=2)
-    with replace_file(folder / WEIGHTS) as temporary:
-        save_file(plain, str(temporary), metadata={"record": text})
-        _sync(temporary)
-    with replace_file(folder / RECORD) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-        _sync(temporary)
-    return folder / WEIGHTS
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb+") as handle:
-        os.fsync(handle.fileno())
+    return write_weights(folder / WEIGHTS, folder / RECORD, model.state_dict(), record.as_dict())
 
 
 def load_model(path_or_run: str | Path) -> tuple[TransferModel, ModelRecord]:
@@ -207,8 +186,6 @@ def load_model(path_or_run: str | Path) -> tuple[TransferModel, ModelRecord]:
     Raises:
         EncoderError: missing, truncated, from a newer release, or its weights do not fit its record.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = Path(path_or_run).expanduser()
     if path.is_dir():
         path = path / WEIGHTS
@@ -216,20 +193,11 @@ def load_model(path_or_run: str | Path) -> tuple[TransferModel, ModelRecord]:
             raise EncoderError(f"--model {path.parent}: no {WEIGHTS} in this folder; give a run of finetune")
     if not path.exists():
         raise EncoderError(f"--model {path}: no such run folder or model file")
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            text = (file.metadata() or {}).get("record")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError) as error:
-        raise EncoderError(f"--model {path}: truncated or not a model file ({error})") from error
+    tensors, text = read_weights(path, "a model file")
     try:
         record = ModelRecord.from_dict(json.loads(text or "{}"))
     except (EncoderError, ValueError) as error:
         raise EncoderError(f"--model {path}: not a model of finetune: {error}") from error
     model = TransferModel(build_backbone(record.encoder.backbone), record.task, record.width)
-    try:
-        model.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        line = " ".join(str(error).split())[:200]
-        raise EncoderError(f"--model {path}: weights do not fit their record ({line})") from error
+    fill(model, tensors, f"--model {path}: weights do not fit their record")
     return model.eval(), record
