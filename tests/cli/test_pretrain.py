@@ -79,6 +79,7 @@ WRONG = {
     "--domain medical3d objective.mask=1": "objective.mask: unknown key",
     "--domain medical3d optim.lr": "'optim.lr' is not KEY=VALUE: write for example optim.lr=1e-3",
     "--domain medical3d optim.lr=fast": "optim.lr=fast: must be a number or 'auto' [override]",
+    "--domain medical3d data.spacing=0": "data.spacing=0: spacing is mm along z, y, x: one or three positive numbers",
     "--domain medical3d --config absent.yaml": "no recipe file absent.yaml",
     "--domain medical3d --config absent": "no file or shipped recipe 'absent'",
 }

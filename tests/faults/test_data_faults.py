@@ -71,7 +71,7 @@ def test_mixed_good_and_bad_files_finish_and_the_bad_are_listed(
     told = reasons(found)
     assert set(told) == {"truncated.npy", "empty.npy", "text.npy", "locked.npy", "gone.npy"}
     assert told["empty.npy"] == "it is empty" and told["locked.npy"] == "permission denied"
-    assert told["gone.npy"] == "no such file or directory"
+    assert told["gone.npy"] == "a link to what is not there"
     assert all("\n" not in reason for reason in told.values())
 
 

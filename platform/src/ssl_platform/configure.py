@@ -123,6 +123,8 @@ def resumed(run: str, recipes: Sequence[str], **given: Any) -> RunConfig:
     """
     stored = Path(run) / "config.yaml"
     if not stored.is_file():
+        if not Path(run).exists() and not recipes and not given.get("domain"):
+            raise ConfigError(f"--resume --run {run}: there is no such run; to start it name the data with --domain")
         return configure("pretrain", recipes=recipes, run=run, **given)
     before = configure("pretrain", recipes=[str(stored)], run=run)
     after = configure("pretrain", recipes=[str(stored), *recipes], run=run, **given)

@@ -9,6 +9,8 @@ import click
 
 from ssl_platform.errors import did_you_mean
 
+_KEYS = "everything else is KEY=VALUE, e.g. optim.lr=1e-3"
+
 
 def global_options() -> list[click.Parameter]:
     """`--debug` and `--disable-plugin`, taken before and after the command's name."""
@@ -33,6 +35,17 @@ def _disable(context: click.Context, _: click.Parameter, names: tuple[str, ...])
         disable(names)
 
 
+def _keys_like(option: str) -> list[str]:
+    """The few configuration keys whose last word an option spells, as in `--lr` and `--batchsize`."""
+    from ssl_platform.config.compose import schema_keys
+    from ssl_platform.config.schema import RunConfig
+
+    def letters(word: str) -> str:
+        return word.rpartition(".")[2].replace("-", "").replace("_", "")
+
+    return [key for key in schema_keys(RunConfig) if letters(key) == letters(option)][:3]
+
+
 class Command(click.Command):
     """A command of the program.
 
@@ -51,11 +64,11 @@ class Command(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             known = [word for parameter in self.params for word in parameter.opts if word.startswith("--")]
-            raise click.UsageError(
-                f"no option {error.option_name} in ssl-platform {self.name}{did_you_mean(error.option_name, known)}; "
-                "everything else is KEY=VALUE, e.g. optim.lr=1e-3",
-                ctx,
-            ) from None
+            keys = _keys_like(error.option_name)
+            hint = f"{did_you_mean(error.option_name, known)}; {_KEYS}"
+            if keys:
+                hint = f": write {' or '.join(f'{key}=VALUE' for key in keys)}"
+            raise click.UsageError(f"no option {error.option_name} in ssl-platform {self.name}{hint}", ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Name the plugins that do not work, then run."""

@@ -80,6 +80,9 @@ def _message(key: str, details: list[ErrorDetails], known: Collection[str]) -> s
     first = details[0]
     if first["type"] in ("extra_forbidden", "no_such_attribute"):
         return f"{key}: unknown key{suggest(key, known)}"
+    told = next((d["ctx"]["error"] for d in details if d["type"] == "value_error"), None)
+    if told is not None:  # a check of ours said it in full
+        return f"{key}={_shown(first['input'])}: {told}"
     wanted: list[str] = []
     for detail in details:
         word = _wanted(detail)

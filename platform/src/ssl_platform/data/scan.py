@@ -228,6 +228,8 @@ def read_item(path: str, domain: Domain) -> Item | str:
         return _CHANGED
     except MemoryError:
         raise
+    except FileNotFoundError as error:
+        return "a link to what is not there" if os.path.islink(path) else one_line(error)  # noqa: PTH114
     except Exception as error:
         # a reader of some format may raise anything on a damaged file; the limit on bad files bounds what hides here
         return one_line(error)
