@@ -42,7 +42,8 @@ def spectrogram() -> str:
     spectrum = Spectrum.of(AudioOptions(), 16_000)
     tone = np.sin(2 * np.pi * _HERTZ * np.arange(16_000) / 16_000).astype(np.float32)
     values = logmel.spectrogram(tone, 16_000)
-    centres = from_mel(np.linspace(*to_mel(np.array([spectrum.fmin, spectrum.fmax]), "htk"), spectrum.mels + 2), "htk")
+    low, high = to_mel(np.array([spectrum.fmin, spectrum.fmax]), "htk").tolist()
+    centres = from_mel(np.linspace(low, high, spectrum.mels + 2), "htk")
     found = float(centres[1:-1][values[0].mean(1).argmax()])
     if abs(found - _HERTZ) > 30:
         raise RuntimeError(f"a tone of {_HERTZ:.0f} Hz is loudest in the mel bin at {found:.0f} Hz")

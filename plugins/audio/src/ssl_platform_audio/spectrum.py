@@ -82,7 +82,8 @@ class Spectrum:
 
     def filters(self, fft: int) -> np.ndarray:
         """`[fft // 2 + 1, F]` float64 triangular filters of height one, on the power spectrum."""
-        edges = from_mel(np.linspace(*to_mel(np.array([self.fmin, self.fmax]), self.scale), self.mels + 2), self.scale)
+        low, high = to_mel(np.array([self.fmin, self.fmax]), self.scale).tolist()
+        edges = from_mel(np.linspace(low, high, self.mels + 2), self.scale)
         frequency = np.arange(fft // 2 + 1) * self.rate / fft
         rising = (frequency[:, None] - edges[:-2]) / np.diff(edges)[:-1]
         falling = (edges[2:] - frequency[:, None]) / np.diff(edges)[1:]
