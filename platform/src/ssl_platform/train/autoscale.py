@@ -10,6 +10,7 @@ from typing import Any
 
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.errors import ConfigError
+from ssl_platform.plan import Plan
 
 CPU_CELLS = 900_000
 """Cells of all windows of a batch on a CPU: eight windows of 48^3, about 0.2 s a step with the smallest encoder."""
@@ -146,3 +147,28 @@ def _workers(machine: Machine) -> tuple[int, str]:
         return (1, "training itself needs the CPUs") if spare > 0 else (0, "no CPU to spare: read in the main process")
     workers = max(1, min(8, machine.cpus // machine.world - 1))
     return workers, f"{machine.cpus} CPUs granted, {machine.world} process(es)"
+
+
+def chunks(config: RunConfig, plan: Plan, batch: int) -> tuple[int, list[str]]:
+    """Parts the backbone works through a batch in, and what becomes of negatives under `data.accumulate`.
+
+    Args:
+        config: `data.accumulate`, the objective's name.
+        plan: of the objective.
+        batch: global batch.
+
+    Raises:
+        ConfigError: the loss is not defined on so few samples.
+    """
+    accumulate, name = config.data.accumulate, config.objective["name"]
+    if batch < plan.min_batch:
+        raise ConfigError(
+            f"data.batch_size={batch}: {name} needs at least {plan.min_batch} samples in one loss; raise it "
+            f"(data.accumulate keeps the memory of small micro-batches)"
+        )
+    if accumulate == 1 or not plan.batch_coupled:
+        return 1, []
+    return accumulate, [
+        f"data.accumulate={accumulate}: samples meet in the loss of {name}, so all {batch} of a step stay in one loss "
+        f"and no negative is lost; the encoder works in {accumulate} parts and computes each twice"
+    ]

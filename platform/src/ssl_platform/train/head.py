@@ -92,3 +92,14 @@ def step_line(seconds: float, device: torch.device, left: int) -> str:
     memory, what = peak_memory(device)
     rest = duration(seconds * left)
     return f"one step took {seconds:.2f} s, peak {what} {size(memory)}, {left:,} more steps take about {rest}"
+
+
+def out_of_memory(batch: int, accumulate: int) -> str:
+    """What a GPU had and needed, and the two keys that change it."""
+    gpu = torch.cuda.is_available()
+    total = torch.cuda.get_device_properties(0).total_memory if gpu else 0
+    need = torch.cuda.max_memory_allocated() if gpu else 0
+    return (
+        f"out of memory with data.batch_size={batch}: needs more than {size(need)}, the device has {size(total)}; "
+        f"raise data.accumulate (now {accumulate}) or lower data.batch_size"
+    )

@@ -16,7 +16,7 @@ from ssl_platform.data.leaks import pretraining_rows
 from ssl_platform.data.loader import Loader
 from ssl_platform.data.reader import Substitute
 from ssl_platform.data.sequential import Sequential
-from ssl_platform.errors import ConfigError, RunFailed
+from ssl_platform.errors import RunFailed
 from ssl_platform.opening import open_data
 from ssl_platform.train import autoscale, checkpoint, head, optim_defaults
 from ssl_platform.train import resume as resume_state
@@ -120,7 +120,9 @@ class Session:
         self.model: Model = assemble(config, data.domain, data.catalog.channels, self.base_window, size)
         model = self.model
         self._decided(model.lines)
-        self.chunks = self._accumulation()
+        self.chunks, told = autoscale.chunks(config, model.plan, self.batch)
+        for line in told:
+            self._say(line)
         if self.state is None:
             seen = fit_normaliser(model.backbone, self._sequential(self.train_rows), model.maker.clean)
             self._say(f"normalisation learnt from {seen} windows, valid cells only")
@@ -135,22 +137,6 @@ class Session:
         width = model.backbone.embed_dim
         self._decided(optim_defaults.optimiser(config, family, self.batch, width, convnet, self.steps))
         self.plan = optim_defaults.plan_of(config, family, self.steps, self.epoch_steps)
-
-    def _accumulation(self) -> int:
-        """Chunks of the backbone; checks that the loss is defined, and says what becomes of negatives."""
-        plan, accumulate, name = self.model.plan, self.config.data.accumulate, self.config.objective["name"]
-        if self.batch < plan.min_batch:
-            raise ConfigError(
-                f"data.batch_size={self.batch}: {name} needs at least {plan.min_batch} samples in one loss; raise it "
-                f"(data.accumulate keeps the memory of small micro-batches)"
-            )
-        if accumulate == 1 or not plan.batch_coupled:
-            return 1
-        self._say(
-            f"data.accumulate={accumulate}: samples meet in the loss of {name}, so all {self.batch} of a step stay in "
-            f"one loss and no negative is lost; the encoder works in {accumulate} parts and computes each twice"
-        )
-        return accumulate
 
     def _sequential(self, rows: np.ndarray, batch: int = 16) -> Sequential:
         return Sequential(
@@ -240,7 +226,7 @@ class Session:
         try:
             trainer.fit(module, train_dataloaders=loader)
         except torch.OutOfMemoryError as error:
-            raise RunFailed(self._memory(error)) from error
+            raise RunFailed(head.out_of_memory(self.batch, config.data.accumulate)) from error
         finally:
             loop.progress.close()
         self.verdict = loop.verdict
@@ -308,11 +294,3 @@ class Session:
         speed = clock.pace().samples_per_second
         if speed:
             self._say(head.step_line(self.batch / speed, module.device, self.steps - module.steps_done))
-
-    def _memory(self, error: Exception) -> str:
-        total = torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else 0
-        need = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
-        return (
-            f"out of memory with data.batch_size={self.batch}: needs more than {head.size(need)}, the device has "
-            f"{head.size(total)}; raise data.accumulate (now {self.config.data.accumulate}) or lower data.batch_size"
-        )
