@@ -48,7 +48,8 @@ def volumes(tmp_path: Path, install: Callable[..., str]) -> Path:
 def test_counts_and_an_editable_manifest(volumes: Path, capsys: Capture, tmp_path: Path) -> None:
     out = tmp_path / "manifest.csv"
     labels = "name:^(?P<label>[ab])_"
-    assert main(["scan", str(volumes), "data.spacing=[1,1,1]", "--labels", labels, "--out", str(out)]) == 0
+    words = ["scan", str(volumes), "--domain", "medical3d", "data.spacing=[1,1,1]"]
+    assert main([*words, "--labels", labels, "--out", str(out)]) == 0
     text = capsys.readouterr().out
     assert "domain: medical3d, told from the files" in text
     assert "12 items" in text and "quarantined: none" in text
@@ -75,7 +76,10 @@ def test_bad_files_are_listed_by_name_and_in_a_table(volumes: Path, capsys: Capt
     ("words", "error"),
     [
         (["nowhere"], "nowhere does not exist"),
-        (["{scans}", "data.spacin=1"], "data.spacin: unknown key (did you mean 'data.spacing'?)"),
+        (
+            ["{scans}", "--domain", "medical3d", "data.spacin=1"],
+            "data.spacin: unknown key (did you mean 'data.spacing'?)",
+        ),
         (["{scans}", "--domain", "medicl3d"], "unknown domain 'medicl3d'"),
         (["{empty}"], "no installed domain reads anything in"),
     ],
@@ -94,4 +98,6 @@ def test_several_domains_that_read_the_files_ask_for_one(
     install("acme-arrays", READS_NPY.format(module="plugin_acme_arrays"))
     assert main(["scan", str(volumes)]) == 2
     error = capsys.readouterr().err
-    assert "several domains read files of these: arrays (12 files), medical3d (12 files); say --domain" in error
+    assert (
+        "several domains read files of these: arrays (12 files), medical3d (12 files), pointcloud (12 files)" in error
+    )
