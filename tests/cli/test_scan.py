@@ -48,16 +48,23 @@ def volumes(tmp_path: Path, install: Callable[..., str]) -> Path:
 def test_counts_and_an_editable_manifest(volumes: Path, capsys: Capture, tmp_path: Path) -> None:
     out = tmp_path / "manifest.csv"
     labels = "name:^(?P<label>[ab])_"
-    words = ["scan", str(volumes), "--domain", "medical3d", "data.spacing=[1,1,1]"]
+    words = ["scan", str(volumes), "--disable-plugin", "pointcloud", "data.spacing=[1,1,1]"]
     assert main([*words, "--labels", labels, "--out", str(out)]) == 0
     text = capsys.readouterr().out
-    assert "domain: medical3d, told from the files" in text
     assert "12 items" in text and "quarantined: none" in text
     assert "size in cells: D 8, H 9, W 10" in text
     with out.open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 12
     assert {row["label"] for row in rows} == {"a", "b"}
+
+
+def test_the_domain_is_told_from_files_only_one_reads(tmp_path: Path, capsys: Capture) -> None:
+    from ssl_platform_medical3d.readers import nifti
+
+    nifti.write(tmp_path / "a.nii.gz", np.arange(6**3, dtype=np.int16).reshape(6, 6, 6), np.eye(4))
+    assert main(["scan", str(tmp_path)]) == 0
+    assert "domain: medical3d, told from the files (--domain names another)" in capsys.readouterr().out
 
 
 def test_bad_files_are_listed_by_name_and_in_a_table(volumes: Path, capsys: Capture, tmp_path: Path) -> None:
