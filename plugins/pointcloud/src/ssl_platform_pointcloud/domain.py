@@ -54,6 +54,7 @@ class PointCloud(Domain):
     Options: ClassVar[type[DomainOptions]] = PointCloudOptions
     columns: ClassVar[Mapping[str, type]] = {"unit": str, "up": str}
     tasks = ("classification", "regression")
+    default_objective = "simclr"
     window = (1024,)
     patch = (32,)
 
@@ -163,7 +164,7 @@ class PointCloud(Domain):
         return part_iou(target, prediction, classes)
 
     def sample_data(self, folder: Path, seed: int = 0) -> Path:
-        """180 labelled clouds of lobed columns in the formats of the field; written once."""
+        """180 labelled clouds of columns in the formats of the field; written once."""
         from ssl_platform_pointcloud.sample import write_sample_set
 
         return write_sample_set(folder, seed)

@@ -35,7 +35,7 @@ def ssl_platform_domains() -> list[DomainDeclaration]:
                 ".obj",
                 ".stl",
             ),
-            default_objective="mae",
+            default_objective="simclr",
             default_backbone="vit-pico",
         )
     ]

@@ -17,7 +17,7 @@ CLOUDS = ("bin.ply", "ascii.ply", "bin.pcd", "lzf.pcd", "laz", "npz", "xyz", "cs
 MESHES = ("off", "obj")
 _MESHES = 0.05
 _ITEMS = 180
-_VERSION = 5
+_VERSION = 6
 
 
 def write_sample_set(folder: Path, seed: int = 0, items: int = _ITEMS) -> Path:
