@@ -156,7 +156,7 @@ def _items(scene: Scene, path: Path, name: str, options: MultispectralOptions) -
 
 
 def _starts(length: int, size: int) -> range:
-    """First cells of tiles; a rest of less than half a tile is left to the one before by making tiles larger."""
+    """First cells of the tiles along an axis; the last may be smaller."""
     return range(0, length, size)
 
 
