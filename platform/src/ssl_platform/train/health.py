@@ -219,14 +219,19 @@ def _good_signs(look: Look, untrained: Look, trivial: float | None) -> str:
 class LossTrail:
     """Losses of the run, thinned to bounded memory, for the means the verdict needs."""
 
-    def __init__(self, values: Sequence[tuple[int, float]] = (), limit: int = 4096) -> None:
+    def __init__(
+        self, values: Sequence[tuple[int, float]] = (), limit: int = 4096, start: Sequence[float] = ()
+    ) -> None:
         self.values: list[tuple[int, float]] = list(values)
+        self.start: list[float] = list(start)
         self.limit = limit
 
     def add(self, step: int, loss: float) -> None:
         """Keep one loss; every second one of the past is dropped when there are too many."""
         if math.isfinite(loss):
             self.values.append((step, loss))
+            if len(self.start) < FIRST_LOSSES:
+                self.start.append(loss)
         if len(self.values) > self.limit:
             self.values = self.values[::2]
 
@@ -236,17 +241,18 @@ class LossTrail:
         if n == 0:
             return (self.values[-1][1] if self.values else None), None, None
         losses = [loss for _, loss in self.values]
-        start = losses[: min(n, FIRST_LOSSES)]
-        return sum(losses[-n:]) / n, sum(losses[-2 * n : -n]) / n, sum(start) / len(start)
+        start = sum(self.start) / len(self.start) if self.start else None
+        return sum(losses[-n:]) / n, sum(losses[-2 * n : -n]) / n, start
 
     def state(self) -> dict[str, list[float]]:
         """Plain values for the checkpoint."""
-        return {"step": [float(s) for s, _ in self.values], "loss": [v for _, v in self.values]}
+        return {"step": [float(s) for s, _ in self.values], "loss": [v for _, v in self.values], "start": self.start}
 
     @classmethod
     def load(cls, state: dict[str, list[float]]) -> LossTrail:
         """From `state`."""
-        return cls([(int(s), v) for s, v in zip(state["step"], state["loss"], strict=True)])
+        values = [(int(s), v) for s, v in zip(state["step"], state["loss"], strict=True)]
+        return cls(values, start=state["start"])
 
 
 def look_state(look: Look) -> dict[str, Any]:
