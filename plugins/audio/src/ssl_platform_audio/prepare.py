@@ -17,6 +17,7 @@ from ssl_platform_audio.readers import Header, blocks, first_block
 
 _IN_MEMORY = 1 << 26  # samples decoded once and held; longer items are decoded twice
 _CELLS = 4096
+_SILENT = 2.0**-14  # a peak of two steps of 16 bits
 
 Pieces = Iterator[np.ndarray]
 
@@ -35,7 +36,7 @@ def prepare(row: Row, options: AudioOptions) -> Prepared:
     level = Level.of(pieces())
     mixed = header.channels > 1 and options.mixdown == "mean"
     cancelled = mixed and cancels(first_block(path))
-    if level.peak == 0.0:
+    if level.peak < _SILENT:
         raise Unreadable(_nothing(level, cancelled))
     gain = 1.0 / level.peak if header.may_exceed and level.peak > 1.0 else 1.0
     native = native_rate(row)
@@ -66,6 +67,8 @@ def _nothing(level: Level, cancelled: bool) -> str:
         return "every sample is NaN or infinite"
     if cancelled:
         return "its channels cancel each other to silence when mixed: set data.mixdown=first"
+    if level.peak:
+        return f"silent: its peak is {20 * np.log10(level.peak):.0f} dB of full scale"
     return f"constant: every sample is {level.mean:.4g}" if level.mean else "silent: every sample is 0"
 
 

@@ -80,6 +80,12 @@ class Spectrum:
         """Samples that so many consecutive frames look at."""
         return (frames - 1) * self.hop + self.frame
 
+    @property
+    def edges(self) -> np.ndarray:
+        """`[F + 2]` frequencies in Hz: filter k rises from edge k to edge k + 1 and falls to edge k + 2."""
+        low, high = to_mel(np.array([self.fmin, self.fmax]), self.scale).tolist()
+        return from_mel(np.linspace(low, high, self.mels + 2), self.scale)
+
     def filters(self, fft: int) -> np.ndarray:
         """`[fft // 2 + 1, F]` float64 triangular filters of height one, on the power spectrum."""
         low, high = to_mel(np.array([self.fmin, self.fmax]), self.scale).tolist()

@@ -84,6 +84,8 @@ def test_silence_is_refused(tmp_path):
         prepared(tmp_path / "a.wav", np.zeros(RATE, np.float32))
     with pytest.raises(Unreadable, match=r"constant: every sample is 0\.25"):
         prepared(tmp_path / "b.wav", np.full(RATE, 0.25, np.float32))
+    with pytest.raises(Unreadable, match=r"silent: its peak is -1\d\d dB"):
+        prepared(tmp_path / "d.wav", SOUND * np.float32(1e-6))
     with pytest.raises(Unreadable, match="NaN"):
         prepared(tmp_path / "c.wav", np.full(RATE, np.nan, np.float32))
 
