@@ -21,7 +21,6 @@ class Header:
         organised: whether points lie on the grid of a depth sensor, invalid ones included.
         finite: whether the format cannot hold a NaN, so that `points` is what remains.
         unit: metres per unit along x, y and z, or None where the file does not say.
-        note: what was assumed, one line, or empty.
     """
 
     format: str
@@ -32,7 +31,6 @@ class Header:
     organised: bool = False
     finite: bool = False
     unit: tuple[float, float, float] | None = None
-    note: str = ""
 
 
 @dataclass

@@ -7,11 +7,15 @@ cloud `number`. Modules import their libraries when a file is read.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from ssl_platform.errors import Unreadable
 from ssl_platform_pointcloud.cloud import Cloud, Header
+
+T = TypeVar("T")
 
 _MODULE_OF_SUFFIX = {
     ".ply": "ply",
@@ -51,7 +55,7 @@ def header_of(path: Path) -> Header:
     Raises:
         Unreadable: it is not what its name says, or damaged.
     """
-    found: Header = _plainly(path, lambda: reader_of(path).read_header(path))
+    found: Header = _plainly(lambda: reader_of(path).read_header(path))
     if found.points < 1:
         raise Unreadable("it holds no points")
     return found
@@ -63,11 +67,11 @@ def read_cloud(path: Path, number: int = 0, step: int = 1) -> Cloud:
     Raises:
         Unreadable: it is truncated or damaged.
     """
-    found: Cloud = _plainly(path, lambda: reader_of(path).read(path, number, step))
+    found: Cloud = _plainly(lambda: reader_of(path).read(path, number, step))
     return found
 
 
-def _plainly(path: Path, call):  # type: ignore[no-untyped-def]
+def _plainly(call: Callable[[], T]) -> T:
     """What `call` returns, with the errors of files in one line."""
     try:
         return call()
