@@ -222,6 +222,4 @@ def test_decoders_agree_on_a_real_file_of_two_streams(real_data):
     times = np.array([0.5, 5.0, 5.01, 7.77, 12.9])
     clip = Clip(str(path), times, (270, 480), header.stream, header.start, usual=header.usual)
     assert decord_reader.serves(clip) is None
-    ours, theirs = pyav.read(clip).astype(int), decord_reader.read(clip).astype(int)
-    # The frame after its key frame comes out a little differently from a seek; the others to the last bit.
-    assert np.array_equal(ours[1:], theirs[1:]) and np.abs(ours[0] - theirs[0]).mean() < 0.1
+    assert np.array_equal(decord_reader.read(clip), pyav.read(clip))

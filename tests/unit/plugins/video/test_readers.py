@@ -105,6 +105,21 @@ def test_a_misleading_index_is_decoded_from_the_start(tmp_path, monkeypatch):
     assert numbers(read_clip(clip_of(path, [2.05]))) == [20]
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".avi"])
+def test_what_is_left_out_on_the_way_changes_no_frame(tmp_path, suffix):
+    """Frames nothing is predicted from are not decoded unless wanted: the others come out to the last bit the same."""
+    import av
+
+    scene = make_scene("rising", np.random.default_rng(1)).frames[:30]
+    path = write_video(tmp_path / f"x{suffix}", scene, FPS, gop=20)
+    with av.open(str(path)) as container:
+        everything = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    for first in (0.05, 0.95, 2.15):
+        times = first + np.arange(4) * 0.25
+        expected = [everything[min(29, int(t * FPS + 1e-6))] for t in times]
+        assert np.array_equal(read_clip(clip_of(path, times)), np.stack(expected))
+
+
 def test_folders_of_frames(tmp_path):
     for number, frame in enumerate(numbered(12)):
         Image.fromarray(frame).save(tmp_path / f"frame{number}.png")  # frame10 comes after frame9

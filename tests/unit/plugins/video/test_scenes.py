@@ -18,7 +18,7 @@ CHANCE = 1 / len(CLASSES)
 
 @pytest.fixture(scope="module")
 def scenes():
-    return [make_scene(CLASSES[at % 4], np.random.default_rng([9, at])) for at in range(96)]
+    return [make_scene(CLASSES[at % 4], np.random.default_rng([9, at])) for at in range(72)]
 
 
 def accuracy(scenes, feature):

@@ -21,8 +21,9 @@ from ssl_platform.errors import ConfigError, Unreadable
 
 _log = logging.getLogger(__name__)
 
-SOON = 5e-4
-"""Seconds by which a frame may begin after the time asked for: clocks are rounded to milliseconds in some files."""
+SOON = 4.7e-4
+"""Seconds by which a frame may begin after the time asked for: some files round their clocks to milliseconds. No whole
+number of the ticks of usual clocks, so that no frame begins just then."""
 
 
 @dataclass(frozen=True)

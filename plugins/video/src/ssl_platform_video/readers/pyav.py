@@ -1,4 +1,4 @@
-"""PyAV: always there, reads every file. Seeks to the key frame before the clip and decodes on from it."""
+"""PyAV: always there, reads every file. Decodes from the key frame before a clip, and on the way only what it must."""
 
 from __future__ import annotations
 
@@ -25,55 +25,93 @@ def read(clip: Clip) -> np.ndarray:
     """
     import av
 
+    wanted = clip.times + clip.start + SOON
     try:
         with av.open(clip.path, metadata_errors="ignore") as container:
-            if clip.stream >= len(container.streams) or container.streams[clip.stream].type != "video":
-                raise Unreadable(f"it no longer has video stream {clip.stream}: scan the data again")
-            stream: Any = container.streams[clip.stream]
-            stream.codec_context.thread_count = 1  # worker processes are what runs side by side
-            wanted = clip.times + clip.start + SOON
-            frames = None if wanted[0] <= clip.start + 2 * SOON else _from_key_frame(container, stream, clip, wanted)
-            if frames is None:  # from the beginning: the clip starts there, or the file's index misleads
-                container.seek(0)
-                frames = _shown(container, stream, clip, wanted, anyway=True)
+            frames = _from_key_frame(container, _stream(container, clip), clip, wanted)
+        if frames is None:  # the file's index misleads, or its packets have no times: all frames from the beginning
+            with av.open(clip.path, metadata_errors="ignore") as container:
+                frames = _from_start(container, _stream(container, clip), clip, wanted)
     except av.error.FileNotFoundError:
         raise Unreadable("no such file: it is gone since the scan") from None
     except av.error.FFmpegError as error:
         raise Unreadable(f"its content cannot be decoded ({cause(error)}): truncated or damaged") from None
-    if frames is None:
-        raise Unreadable("no frame of it can be decoded: truncated or damaged")
     return frames
 
 
+def _stream(container: Any, clip: Clip) -> Any:
+    if clip.stream >= len(container.streams) or container.streams[clip.stream].type != "video":
+        raise Unreadable(f"it no longer has video stream {clip.stream}: scan the data again")
+    stream = container.streams[clip.stream]
+    stream.codec_context.thread_count = 1  # worker processes are what runs side by side
+    return stream
+
+
 def _from_key_frame(container: Any, stream: Any, clip: Clip, wanted: np.ndarray) -> np.ndarray | None:
+    """The frames, decoded from the key frame before the first; None where packets do not tell which they are.
+
+    Packets say when their frames are shown, so it is known beforehand which are wanted. Frames that are not, and that
+    no other frame is predicted from (most B frames), are not decoded.
+    """
     container.seek(int(wanted[0] / stream.time_base), stream=stream, backward=True)
-    return _shown(container, stream, clip, wanted)
-
-
-def _shown(container: Any, stream: Any, clip: Clip, wanted: np.ndarray, anyway: bool = False) -> np.ndarray | None:
-    """Of each time the last frame that began by then; None where decoding began too late (`anyway`: never)."""
-    height, width = clip.size
-    out = np.empty((len(wanted), height, width, 3), np.uint8)
-    done, last, picture = 0, None, None
-    for frame in container.decode(stream):
-        time = frame.time
-        if time is None:
-            continue
-        if last is None and time > wanted[0] and not anyway:
+    packets = []
+    for packet in container.demux(stream):
+        if packet.size == 0:
+            break
+        if packet.pts is None or packet.dts is None:
             return None
-        while done < len(wanted) and last is not None and wanted[done] < time:
-            picture = _picture(last, height, width) if picture is None else picture
-            out[done] = picture
-            done += 1
-        if done == len(wanted):
-            return out
-        last, picture = frame, None
-    if last is None:
+        if packet.dts * stream.time_base > wanted[-1]:  # all that is shown by then came before
+            break
+        packets.append(packet)
+    begins = np.array(sorted(packet.pts for packet in packets))
+    shown = np.searchsorted(begins * float(stream.time_base), wanted, side="right") - 1
+    if not len(begins) or (shown[0] < 0 and wanted[0] > clip.start + 2 * SOON):
         return None
-    out[done:] = _picture(last, height, width)
+    numbers = begins[shown.clip(0)].tolist()
+    pictures = _decoded(stream.codec_context, packets, set(numbers), clip.size)
+    return None if pictures is None else np.stack([pictures[number] for number in numbers])
+
+
+def _decoded(context: Any, packets: list[Any], needed: set[int], size: tuple[int, int]) -> dict[int, np.ndarray] | None:
+    """Pictures by time stamp; None where the decoder gives other time stamps than the packets have."""
+    pictures: dict[int, np.ndarray] = {}
+    for packet in [*packets, None]:
+        if packet is not None:
+            context.skip_frame = "DEFAULT" if packet.pts in needed else "NONREF"
+        for frame in context.decode(packet):
+            if frame.pts in needed:
+                pictures[frame.pts] = _picture(frame, size)
+        if len(pictures) == len(needed):
+            return pictures
+    return None
+
+
+def _from_start(container: Any, stream: Any, clip: Clip, wanted: np.ndarray) -> np.ndarray:
+    """Of each time the last frame that began by then, decoding all frames of the file up to the last of them.
+
+    Raises:
+        Unreadable: there is no frame.
+    """
+    out = np.empty((len(wanted), *clip.size, 3), np.uint8)
+    done, last = 0, None
+    for frame in container.decode(stream):
+        if frame.time is None:
+            continue
+        if last is not None:
+            ended = int(np.searchsorted(wanted, frame.time, side="left"))
+            if ended > done:
+                out[done:ended] = _picture(last, clip.size)
+                done = ended
+            if done == len(wanted):
+                return out
+        last = frame
+    if last is None:
+        raise Unreadable("no frame of it can be decoded: truncated or damaged")
+    out[done:] = _picture(last, clip.size)
     return out
 
 
-def _picture(frame: Any, height: int, width: int) -> np.ndarray:
+def _picture(frame: Any, size: tuple[int, int]) -> np.ndarray:
+    height, width = size
     scaled = frame.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR", threads=1)
     return np.asarray(scaled.to_ndarray())
