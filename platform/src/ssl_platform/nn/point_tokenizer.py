@@ -76,8 +76,8 @@ class PointTokenizer(Tokenizer):
         """`[..., D]` embedding of the members of groups, whatever their order."""
         members = values[..., : self.group_size * self.channels].unflatten(-1, (self.group_size, self.channels))
         each = self.point(members)
-        whole = self.whole(each.amax(dim=-2, keepdim=True))
-        embedded: Tensor = self.joint(whole + self.each(each)).amax(dim=-2)
+        whole = self.whole(each.max(dim=-2, keepdim=True).values)
+        embedded: Tensor = self.joint(whole + self.each(each)).max(dim=-2).values
         if self.absent is None:
             return embedded
         return embedded + self.absent(values[..., self.group_size * self.channels :])
