@@ -23,6 +23,7 @@ LOWEST = float(np.log(FLOOR))
 _SCALE = 1.0 / 32_768.0
 _AT_ONCE = {"cpu": 1 << 17}  # numbers of framed waveform transformed at once: on a CPU what its cache holds
 _AT_ONCE_ELSEWHERE = 1 << 27
+_BAND = 16  # mel filters multiplied together
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def log_mel(waveform: Tensor, spectrum: Spectrum) -> Tensor:
         `[..., F, T]` float32, `T = 1 + (samples - frame) // hop`.
     """
     rows = waveform.reshape(-1, waveform.shape[-1]).unfold(-1, spectrum.frame, spectrum.hop)  # [R, T, frame]
-    window, filters, bins = _constants(spectrum, waveform.device)
+    window, bands = _constants(spectrum, waveform.device)
     count = rows.shape[1]
     limit = _AT_ONCE.get(waveform.device.type, _AT_ONCE_ELSEWHERE)
     step = max(1, limit // spectrum.fft_length)
@@ -77,10 +78,10 @@ def log_mel(waveform: Tensor, spectrum: Spectrum) -> Tensor:
     for first in range(0, len(rows), whole):
         for start in range(0, count, step):
             framed = (rows[first : first + whole, start : start + step] * window).flatten(0, -2)
-            found = torch.fft.rfft(framed, n=spectrum.fft_length)[:, bins]
-            power = torch.addcmul(found.real.square(), found.imag, found.imag)
-            at = first * count + start
-            torch.mm(power, filters, out=out[at : at + len(framed)])
+            squares = torch.view_as_real(torch.fft.rfft(framed, n=spectrum.fft_length)).square().flatten(1)
+            mel = out[first * count + start :][: len(framed)]
+            for band in bands:
+                torch.mm(squares[:, band.bins], band.filters, out=mel[:, band.mels])
     out.clamp_(min=FLOOR).log_()
     return out.view(*waveform.shape[:-1], count, spectrum.mels).transpose(-1, -2)
 
@@ -104,11 +105,31 @@ def spectrogram(waveform: np.ndarray, rate: int, options: AudioOptions | None = 
     return log_mel(torch.from_numpy(padded)[None], spectrum).numpy()
 
 
+@dataclass(frozen=True)
+class _Band:
+    """Neighbouring mel filters and what they see of the spectrum; the rest of their rows would be zeros.
+
+    Attributes:
+        bins: real and imaginary parts of the Fourier bins, interleaved.
+        mels: the filters.
+        filters: `[bins, mels]`, each row twice: real and imaginary part count alike.
+    """
+
+    bins: slice
+    mels: slice
+    filters: Tensor
+
+
 @lru_cache(maxsize=16)
-def _constants(spectrum: Spectrum, device: torch.device) -> tuple[Tensor, Tensor, slice]:
-    """The window `[frame]`, the filters `[K, F]`, and the K bins of the Fourier transform they look at."""
+def _constants(spectrum: Spectrum, device: torch.device) -> tuple[Tensor, tuple[_Band, ...]]:
+    """The window `[frame]`, and the filters in bands."""
     filters = spectrum.filters(spectrum.fft_length)
-    used = np.flatnonzero(filters.any(1))
-    bins = slice(int(used[0]), int(used[-1]) + 1)
+    bands = []
+    for first in range(0, spectrum.mels, _BAND):
+        mels = slice(first, min(first + _BAND, spectrum.mels))
+        seen = np.flatnonzero(filters[:, mels].any(1))
+        low, high = int(seen[0]), int(seen[-1]) + 1
+        weights = torch.from_numpy(filters[low:high, mels]).float().repeat_interleave(2, 0)
+        bands.append(_Band(slice(2 * low, 2 * high), mels, weights.to(device)))
     window = torch.hann_window(spectrum.frame, periodic=True, dtype=torch.float64).float()
-    return window.to(device), torch.from_numpy(filters[bins]).float().to(device), bins
+    return window.to(device), tuple(bands)
