@@ -1,4 +1,4 @@
-"""Clips per second of processor time from video files, beside random-clip loops over decord and torchcodec on the same files in one run.
+"""Clips per second from video files, beside random-clip loops over decord and torchcodec on the same files in one run.
 
     python -m benchmarks.video_windows [--data FOLDER] [--frames 16] [--size 64] [--short-side 72] [--fps 8]
 
@@ -158,9 +158,7 @@ def main() -> None:
             data = folder / "data"
             data.mkdir()
             make_videos(data)
-        print(
-            f"clips a second of processor time: {options.frames} frames of {options.size}x{options.size}, batches of {BATCH}"
-        )
+        print(f"clips of {options.frames} frames, {options.size}x{options.size}, a second of processor time")
         others = {}
         for name, make in (("decord", with_decord), ("torchcodec", with_torchcodec)):
             try:
