@@ -35,11 +35,11 @@ def test_spheres(scans: Path) -> None:
         "backbone.dim": 24,
         "backbone.depth": 1,
         "backbone.heads": 2,
-        "finetune.steps": 30,
+        "finetune.steps": 60,
         "finetune.lr": 2e-2,
         "finetune.width": 4,
         "finetune.batch_size": 4,
-        "finetune.eval_every": 15,
+        "finetune.eval_every": 30,
         "data.spacing": "native",
     }
     result = api.finetune(
