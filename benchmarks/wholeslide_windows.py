@@ -4,8 +4,8 @@
 
 `read_region loop` is the loop of most published pipelines: a list of corners, `read_region` at the level and size asked
 for, `convert("RGB")`, resized where no level has the scale, stacked. `opened each time` is the same with the slide
-opened for each tile, as datasets that hold paths do. All read the same corners in the same order from one process; ours
-through the platform's `Domain.read` and `collate`.
+opened for each tile, as datasets that hold paths do. Ours goes through the platform's `Domain.read` and `collate`: once
+over the very tiles of the loop, and once over tiles as it places them, moved to cross few stored tiles (`data.align`).
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ def loop(kept: bool) -> Reader:
     return batch
 
 
-def rates(readers: dict[str, Reader], batches: list[list[tuple[Row, Window]]], rounds: int) -> dict[str, float]:
+def rates(timed: dict[str, tuple[Reader, list[list[tuple[Row, Window]]]]], rounds: int) -> dict[str, float]:
     """Tiles per second of CPU time: the median over rounds in which all take turns."""
-    spent: dict[str, list[float]] = {name: [] for name in readers}
-    for reader in readers.values():
+    spent: dict[str, list[float]] = {name: [] for name in timed}
+    for reader, batches in timed.values():
         reader(batches[0])
     for i in range(rounds):
-        mine = batches[i::rounds]
-        for name, reader in readers.items():
+        for name, (reader, batches) in timed.items():
+            mine = batches[i::rounds]
             begun = time.process_time()
             for tiles in mine:
                 reader(tiles)
@@ -113,21 +113,31 @@ def main() -> None:
         if data is None:
             data = Path(temporary, "slides")
             make_slides(data, options.slides, options.side)
-        print(f"tiles of {options.size}x{options.size} a second of CPU time, one process; ratio of ours to it")
+        print(
+            f"tiles of {options.size}x{options.size} a second of CPU time, one process; "
+            "ratio of ours to it, and on the same tiles"
+        )
         for mpp in map(float, options.mpp.split(",")):
-            domain = WholeSlide(WholeSlideOptions(mpp=mpp))
-            domain.cache = Cache(Path(temporary))
-            found = scan([data], domain, folder=Path(temporary), max_bad_fraction=0.9)
-            rows, rng = list(found.catalog.rows()), np.random.default_rng(1)
-            drawn = [rows[int(i)] for i in rng.integers(len(rows), size=options.tiles)]
-            tiles = [(row, domain.place(row, (options.size,) * 2, rng.random(4))) for row in drawn]
-            batches = [tiles[i : i + BATCH] for i in range(0, len(tiles), BATCH)]
-            readers = {"ssl-platform": ours(domain), "read_region loop": loop(True), "opened each time": loop(False)}
-            found_rates = rates(readers, batches, 5)
-            mine = found_rates["ssl-platform"]
-            for name, rate in found_rates.items():
-                ratio = "" if name == "ssl-platform" else f"{mine / rate:8.2f}x"
-                print(f"{mpp:g} um  {name:20}{rate:8.0f}{ratio}", flush=True)
+            placed = {}
+            for align in (False, True):
+                domain = WholeSlide(WholeSlideOptions(mpp=mpp, align=align))
+                domain.cache = Cache(Path(temporary))
+                found = scan([data], domain, folder=Path(temporary), max_bad_fraction=0.9)
+                rows, rng = list(found.catalog.rows()), np.random.default_rng(1)
+                drawn = [rows[int(i)] for i in rng.integers(len(rows), size=options.tiles)]
+                tiles = [(row, domain.place(row, (options.size,) * 2, rng.random(4))) for row in drawn]
+                placed[align] = [tiles[i : i + BATCH] for i in range(0, len(tiles), BATCH)]
+            timed = {
+                "ssl-platform": (ours(domain), placed[True]),
+                "ssl-platform, same tiles": (ours(domain), placed[False]),
+                "read_region loop": (loop(True), placed[False]),
+                "opened each time": (loop(False), placed[False]),
+            }
+            measured = rates(timed, 5)
+            for name, rate in measured.items():
+                ratios = (measured[mine] / rate for mine in ("ssl-platform", "ssl-platform, same tiles"))
+                words = "" if name.startswith("ssl-platform") else "".join(f"{ratio:9.2f}x" for ratio in ratios)
+                print(f"{mpp:5g} um  {name:26}{rate:8.0f}{words}", flush=True)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ def _row(path: Path, slide: Slide, group: str | None, rule: str) -> Row:
         "reader": _READERS[type(slide).__name__],
         "levels": ";".join(f"{height}x{width}" for height, width in header.levels),
         "downsamples": ";".join(f"{step:.10g}" for step in header.downsamples),
+        "tiles": ";".join(f"{height}x{width}" for height, width in header.tiles),
         "group_rule": rule,
     }
     further = {
@@ -151,10 +152,16 @@ def grid(row: Row, options: WholeSlideOptions) -> Grid:
     Raises:
         Unreadable: its scale is unknown, or it is coarser than asked for.
     """
-    levels = [tuple(int(n) for n in level.split("x")) for level in str(row.meta["levels"]).split(";")]
+    levels = _sizes(row.meta["levels"])
     downsamples = [float(step) for step in str(row.meta["downsamples"]).split(";")]
     target = options.mpp if isinstance(options.mpp, float) else None
-    return grid_of([(h, w) for h, w in levels], downsamples, native_mpp(row, options), target)
+    return grid_of(levels, downsamples, native_mpp(row, options), target)
+
+
+def _sizes(text: object) -> list[tuple[int, int]]:
+    """`1024x2048;256x512` to numbers; an empty text to none."""
+    pairs = (size.split("x") for size in str(text or "").split(";") if size)
+    return [(int(height), int(width)) for height, width in pairs]
 
 
 def fitted(row: Row, options: WholeSlideOptions) -> Row:
@@ -164,7 +171,10 @@ def fitted(row: Row, options: WholeSlideOptions) -> Row:
         Unreadable: as `grid`.
     """
     found = grid(row, options)
-    told = {"level": found.level, "ratio_y": found.ratio[0], "ratio_x": found.ratio[1]}
+    told: dict[str, Any] = {"level": found.level, "ratio_y": found.ratio[0], "ratio_x": found.ratio[1]}
+    tiles = _sizes(row.meta.get("tiles"))
+    if found.level < len(tiles):
+        told |= {"tile_y": tiles[found.level][0], "tile_x": tiles[found.level][1]}
     return row.replace(shape=found.shape, spacing=found.mpp, meta={**row.meta, **told})
 
 
@@ -172,6 +182,11 @@ def grid_of_row(row: Row) -> Grid:
     """The grid of a fitted row."""
     ratio = (float(str(row.meta["ratio_y"])), float(str(row.meta["ratio_x"])))
     return Grid((row.shape[0], row.shape[1]), (row.spacing[0], row.spacing[1]), int(str(row.meta["level"])), ratio)
+
+
+def tile_of_row(row: Row) -> tuple[int, int]:
+    """`(height, width)` of the tiles of the level a fitted row is read from, in its pixels; 0 where unknown."""
+    return int(str(row.meta.get("tile_y") or 0)), int(str(row.meta.get("tile_x") or 0))
 
 
 def check_same(row: Row, header: Header) -> None:

@@ -32,6 +32,7 @@ class WholeSlideOptions(DomainOptions):
         "auto", description="colourfulness of tissue, 0 to 255; auto: Otsu's for each slide, between 8 and 24"
     )
     tissue_fraction: float = Field(0.7, gt=0, le=1, description="least fraction of a window that is tissue")
+    align: bool = Field(True, description="move windows so that they cross as few stored tiles as they can")
     tiles: int = Field(64, ge=1, description="tissue tiles that stand for a slide where it is embedded or scored")
     open_slides: int = Field(64, ge=1, description="slides a reader process keeps open")
     tile_cache_mb: int = Field(64, ge=0, description="decoded tiles a reader process keeps, over all its slides")

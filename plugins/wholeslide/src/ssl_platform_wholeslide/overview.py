@@ -61,11 +61,9 @@ def _reduced(slide: Slide, level: int, shape: tuple[int, ...]) -> np.ndarray:
     for first in range(0, shape[0], rows):
         last = min(first + rows, shape[0])
         top, bottom = int(first * per_place), min(height, int(np.ceil(last * per_place)))
-        region = slide.read(level, top, 0, bottom - top, width)
-        rgb = region.rgb if region.present is None else np.where(region.present[..., None], region.rgb, np.uint8(255))
+        image = slide.read(level, top, 0, bottom - top, width).whitened().image()
         box = (0.0, first * per_place - top, float(width), min(last * per_place - top, float(bottom - top)))
-        image = Image.fromarray(np.ascontiguousarray(rgb))
-        strips.append(np.asarray(image.resize((shape[1], last - first), Image.Resampling.BOX, box)))
+        strips.append(np.asarray(image.resize((shape[1], last - first), Image.Resampling.BOX, box))[..., :3])
     return np.concatenate(strips)
 
 

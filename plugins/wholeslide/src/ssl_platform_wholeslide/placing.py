@@ -11,8 +11,9 @@ from ssl_platform.data.window import grid_windows, place_uniform
 from ssl_platform.errors import Unreadable
 from ssl_platform.types import Row, Window
 from ssl_platform_wholeslide import overview, tissue
-from ssl_platform_wholeslide.items import file_of, through
+from ssl_platform_wholeslide.items import file_of, grid_of_row, through, tile_of_row
 from ssl_platform_wholeslide.options import WholeSlideOptions
+from ssl_platform_wholeslide.pyramid import aligned
 from ssl_platform_wholeslide.recent import Recent
 from ssl_platform_wholeslide.selection import spread
 from ssl_platform_wholeslide.slides import Slide, open_slide
@@ -132,7 +133,17 @@ class Placer:
         found = self._places(row, size)
         place = found.at(float(uniforms[0]))
         jitter = uniforms[1:3] - 0.5  # the corner lies anywhere in its place of the overview
-        return self._window(row, size, (np.asarray(place) + jitter) * found.cell)
+        window = self._window(row, size, (np.asarray(place) + jitter) * found.cell)
+        return self._aligned(row, window, found) if self.options.align else window
+
+    def _aligned(self, row: Row, window: Window, found: tissue.Places) -> Window:
+        """The window moved to cross few of the tiles a slide is stored in, where that leaves it on tissue."""
+        grid, tiles = grid_of_row(row), tile_of_row(row)
+        if min(tiles) == 0 or any(n < s for n, s in zip(row.shape, window.size, strict=True)):
+            return window
+        axes = zip(window.start, window.size, grid.ratio, tiles, row.shape, strict=True)
+        start = tuple(min(max(aligned(a, s, ratio, tile), 0), n - s) for a, s, ratio, tile, n in axes)
+        return Window(start, window.size) if found.holds(np.array([start]))[0] else window
 
     def cover(self, row: Row, size: Sequence[int], whole: bool) -> list[Window]:
         """The tissue tiles of a grid over the slide, at most `data.tiles` of them, or the one nearest their middle."""

@@ -69,6 +69,26 @@ def grid_of(levels: Sequence[tuple[int, int]], downsamples: Sequence[float], nat
     return Grid((shape[0], shape[1]), (target, target), level, (ratio[0], ratio[1]))
 
 
+def aligned(start: int, size: int, ratio: float, tile: int) -> int:
+    """The start of a window along an axis, moved by less than a tile so that it crosses as few tiles as it can.
+
+    Starts that were equally likely stay so among those that are left.
+
+    Args:
+        start, size: of the window in cells.
+        ratio: pixels to a cell.
+        tile: pixels of a tile.
+    """
+    margin = 0.0 if ratio.is_integer() else _TRIANGLE * ratio + 1.0
+    span = size * ratio + 2 * margin
+    slack = -(-span // tile) * tile - span
+    first = start * ratio // tile * tile  # of the tile the window starts in
+    low, high = int(np.ceil((first + margin) / ratio - 1e-9)), int((first + margin + slack) / ratio + 1e-9)
+    if high < low:
+        return start
+    return low + int((start * ratio - first) / tile * (high - low + 1))
+
+
 def read_box(slide: Slide, grid: Grid, start: tuple[int, int], size: tuple[int, int]) -> Region:
     """Cells of a box that lies within the grid; resampled with a triangle filter, or averaged where cells
     are whole numbers of pixels, so no detail is aliased.
@@ -80,7 +100,7 @@ def read_box(slide: Slide, grid: Grid, start: tuple[int, int], size: tuple[int, 
         Unreadable: the pixels cannot be decoded.
     """
     if grid.exact:
-        return _white(slide.read(grid.level, *start, *size))
+        return slide.read(grid.level, *start, *size).whitened()
     if all(r.is_integer() for r in grid.ratio):
         return _averaged(slide, grid, start, size)
     from PIL import Image
@@ -89,34 +109,25 @@ def read_box(slide: Slide, grid: Grid, start: tuple[int, int], size: tuple[int, 
     low = [max(0, int((a - _TRIANGLE) * r)) for a, r in zip(start, grid.ratio, strict=True)]
     ends = zip(start, size, grid.ratio, level, strict=True)
     high = [min(n, int(np.ceil((a + s + _TRIANGLE) * r))) for a, s, r, n in ends]
-    region = _white(slide.read(grid.level, low[0], low[1], high[0] - low[0], high[1] - low[1]))
+    region = slide.read(grid.level, low[0], low[1], high[0] - low[0], high[1] - low[1]).whitened()
     edges = [(a * r - b, (a + s) * r - b) for a, s, r, b in zip(start, size, grid.ratio, low, strict=True)]
     edges = [(first, min(last, float(h - b))) for (first, last), h, b in zip(edges, high, low, strict=True)]
     box = (edges[1][0], edges[0][0], edges[1][1], edges[0][1])
 
-    def resized(values: np.ndarray) -> np.ndarray:
-        image = Image.fromarray(values)
-        return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box))
-
-    present = None if region.present is None else resized(region.present.astype(np.uint8) * 255) > 127
-    return Region(resized(np.ascontiguousarray(region.rgb)), present)
+    wanted, method = (size[1], size[0]), Image.Resampling.BILINEAR
+    present = region.present
+    if present is not None:
+        there = Image.fromarray(present.astype(np.uint8) * 255)
+        present = np.asarray(there.resize(wanted, method, box)) > 127
+    return Region(np.asarray(region.image().resize(wanted, method, box)), present)
 
 
 def _averaged(slide: Slide, grid: Grid, start: tuple[int, int], size: tuple[int, int]) -> Region:
     """Cells that are whole numbers of pixels: their means."""
-    from PIL import Image
-
     steps = (int(grid.ratio[0]), int(grid.ratio[1]))
     box = [a * r for a, r in zip(start, steps, strict=True)] + [s * r for s, r in zip(size, steps, strict=True)]
-    region = _white(slide.read(grid.level, *box))
+    region = slide.read(grid.level, *box).whitened()
     present = region.present
     if present is not None:
         present = present.reshape(size[0], steps[0], size[1], steps[1]).mean(axis=(1, 3)) > 0.5
-    return Region(np.asarray(Image.fromarray(region.rgb).reduce(steps[::-1])), present)
-
-
-def _white(region: Region) -> Region:
-    """The region with glass where nothing was scanned."""
-    if region.present is None:
-        return region
-    return Region(np.where(region.present[..., None], region.rgb, np.uint8(255)), region.present)
+    return Region(np.asarray(region.image().reduce(steps[::-1])), present)

@@ -32,7 +32,7 @@ def read_window(slide: Slide, row: Row, grid: Grid, window: Window) -> Part:
         raise Unreadable(f"every pixel of its rows {top} to {bottom}, columns {left} to {right} is zero")
     pixels = region.rgb.transpose(2, 0, 1)
     if (bottom - top, right - left) == (height, width) and region.present is None:
-        return Part(np.ascontiguousarray(pixels), None, CHANNELS, grid.mpp, origin)
+        return Part(pixels, None, CHANNELS, grid.mpp, origin)
     data = np.full((3, height, width), _GLASS, dtype=np.uint8)
     valid = np.zeros((height, width), dtype=bool)
     place = (

@@ -52,8 +52,9 @@ def test_beyond_the_slide_is_white_and_invalid(opened):
     assert not part.valid.any()
 
 
-def test_windows_lie_on_tissue_anywhere_on_it(opened):
-    domain, row = opened
+def test_windows_lie_on_tissue_anywhere_on_it(domain_of, slide_file):
+    domain = domain_of(mpp=0.5, align=False)
+    row = domain.fit(next(iter(domain.scan(slide_file))))
     rng, found = np.random.default_rng(0), []
     tissue = np.zeros(row.shape, bool)
     tissue[TISSUE] = True
@@ -68,6 +69,19 @@ def test_windows_lie_on_tissue_anywhere_on_it(opened):
     assert len(set((found[:, 0] % 4).tolist())) == 4  # not on a raster
     same = [domain.place(row, (64, 64), np.full(4, 0.3)) for _ in range(2)]
     assert same[0] == same[1]
+
+
+def test_aligned_windows_are_on_tissue_too_and_most_cross_no_tile(opened):
+    domain, row = opened
+    assert (row.meta["tile_y"], row.meta["tile_x"]) == (256, 256)
+    tissue = np.zeros(row.shape, bool)
+    tissue[TISSUE] = True
+    crossed = []
+    for uniforms in np.random.default_rng(0).random((200, 4)):
+        y, x = domain.place(row, (64, 64), uniforms).start
+        assert 0 <= y <= 448 and 0 <= x <= 576 and tissue[y : y + 64, x : x + 64].mean() > 0.6
+        crossed.append(y // 256 != (y + 63) // 256 or x // 256 != (x + 63) // 256)
+    assert np.mean(crossed) < 0.2
 
 
 def test_without_tissue_detection_windows_lie_anywhere(domain_of, slide_file):

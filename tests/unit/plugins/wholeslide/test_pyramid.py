@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssl_platform.errors import Unreadable
-from ssl_platform_wholeslide.pyramid import Grid, grid_of, read_box
+from ssl_platform_wholeslide.pyramid import Grid, aligned, grid_of, read_box
 from ssl_platform_wholeslide.slides import Header, Region, Slide
 
 LEVELS, STEPS = ((4096, 8192), (1024, 2048), (256, 512)), (1.0, 4.0, 16.0)
@@ -108,3 +108,18 @@ def test_holes_are_white_and_marked_at_any_scale():
         region = read_box(slide, grid, (20, 20), (32, 32))
         assert not region.present[:15].any() and region.present[17:].all()
         assert (region.rgb[:15] == 255).all() and (region.rgb[17:] < 255).all()
+
+
+@pytest.mark.parametrize("ratio", [1.0, 2.0, 1.3])
+@pytest.mark.parametrize(("size", "tile"), [(224, 240), (64, 256), (100, 64)])
+def test_aligned_windows_cross_as_few_tiles_as_they_can(ratio, size, tile):
+    starts = np.arange(0, 2000)
+    moved = np.array([aligned(int(start), size, ratio, tile) for start in starts])
+    margin = 0 if ratio == 1 or ratio == 2 else 1.3 + 1
+    first, last = (moved * ratio - margin) // tile, ((moved + size) * ratio + margin - 1e-6) // tile
+    fewest = -(-(size * ratio + 2 * margin) // tile)
+    assert np.mean(last - first + 1 <= fewest) > 0.98
+    assert np.abs(moved - starts).max() * ratio <= tile + ratio + margin
+    # every start that is left is about as likely as any other
+    _, counts = np.unique(moved[(moved >= 300) & (moved < 1500)], return_counts=True)
+    assert counts.max() <= 2 * max(counts.min(), 1) + 1

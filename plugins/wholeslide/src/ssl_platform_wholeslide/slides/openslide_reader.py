@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from ssl_platform.errors import Unreadable
-from ssl_platform_wholeslide.slides.scale import power_of, stated
+from ssl_platform_wholeslide.slides.scale import power_of, stated, tiles_of
 from ssl_platform_wholeslide.slides.slide import Header, Region, Slide
+
+_OPAQUE = 0xFF000000
 
 
 class OpenSlideReader(Slide):
@@ -43,6 +45,7 @@ class OpenSlideReader(Slide):
             downsamples=tuple(float(d) for d in self._slide.level_downsamples),
             mpp=mpp,
             power=power_of(properties, "openslide"),
+            tiles=tiles_of(properties, "openslide", self._slide.level_count),
             note=note,
         )
 
@@ -53,12 +56,12 @@ class OpenSlideReader(Slide):
         step = self.header.downsamples[level]
         corner = (round(left * step), round(top * step))
         try:
-            image = self._slide.read_region(corner, level, (width, height))
+            pixels = np.asarray(self._slide.read_region(corner, level, (width, height)))
         except openslide.OpenSlideError as error:
             raise Unreadable(f"level {level}, row {top}, column {left} cannot be decoded: {error}") from None
-        alpha = image.getchannel("A")
-        present = None if alpha.getextrema()[0] == 255 else np.asarray(alpha) == 255
-        return Region(np.asarray(image.convert("RGB")), present)
+        # all four bytes of a pixel as one number: as large as this only where nothing is transparent
+        opaque = pixels.view("<u4").min() >= _OPAQUE
+        return Region(pixels, None if opaque else pixels[..., 3] == 255)
 
     def close(self) -> None:
         """Give back the file handle."""

@@ -56,6 +56,15 @@ def ome_scale(xml: str) -> tuple[tuple[float, float] | None, str]:
     return believed(values[0], values[1])
 
 
+def tiles_of(properties: Mapping[str, Any], prefix: str, levels: int) -> tuple[tuple[int, int], ...]:
+    """`(height, width)` of the tiles of each level, `(0, 0)` where the reader does not say."""
+
+    def side(level: int, axis: str) -> int:
+        return int(_number(properties.get(f"{prefix}.level[{level}].tile-{axis}")) or 0)
+
+    return tuple((side(level, "height"), side(level, "width")) for level in range(levels))
+
+
 def _number(value: Any) -> float | None:
     try:
         number = float(value)

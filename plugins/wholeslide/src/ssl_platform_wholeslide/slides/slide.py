@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,7 @@ class Header:
         downsamples: of each level against the first.
         mpp: microns a pixel of the first level along y and x, or None where the file stores none that can be true.
         power: objective power, or None.
+        tiles: `(height, width)` of the tiles each level is stored in, `(0, 0)` where unknown.
         note: what a user may want to know, such as why a stored mpp is not believed; empty when nothing.
     """
 
@@ -26,6 +31,7 @@ class Header:
     downsamples: tuple[float, ...]
     mpp: tuple[float, float] | None = None
     power: float | None = None
+    tiles: tuple[tuple[int, int], ...] = ()
     note: str = ""
 
     @property
@@ -39,12 +45,31 @@ class Region:
     """A box of pixels of one level.
 
     Attributes:
-        rgb: `[h, w, 3]` uint8.
+        pixels: `[h, w, 3]` uint8 red, green, blue; a fourth number, as OpenSlide gives it, says nothing.
         present: `[h, w]` bool, False where the scanner stored nothing; None when all is there.
     """
 
-    rgb: np.ndarray
+    pixels: np.ndarray
     present: np.ndarray | None = None
+
+    @property
+    def rgb(self) -> np.ndarray:
+        """`[h, w, 3]` uint8."""
+        return self.pixels[..., :3]
+
+    def whitened(self) -> Region:
+        """The region with glass where nothing was scanned."""
+        if self.present is None:
+            return self
+        return Region(np.where(self.present[..., None], self.pixels, np.uint8(255)), self.present)
+
+    def image(self) -> Image:
+        """A Pillow image of three or four channels, without a copy where the pixels lie in one piece."""
+        from PIL import Image
+
+        pixels = np.ascontiguousarray(self.pixels)
+        mode = "RGB" if pixels.shape[2] == 3 else "RGBX"
+        return Image.frombuffer(mode, pixels.shape[1::-1], pixels, "raw", mode, 0, 1)
 
 
 class Slide:

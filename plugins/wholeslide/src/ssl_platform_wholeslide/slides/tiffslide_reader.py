@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_platform.errors import Unreadable
-from ssl_platform_wholeslide.slides.scale import ome_scale, power_of, stated
+from ssl_platform_wholeslide.slides.scale import ome_scale, power_of, stated, tiles_of
 from ssl_platform_wholeslide.slides.slide import Header, Region, Slide
 
 
@@ -39,6 +39,7 @@ class TiffSlideReader(Slide):
             downsamples=tuple(float(d) for d in self._slide.level_downsamples),
             mpp=mpp,
             power=power_of(properties, "tiffslide"),
+            tiles=tiles_of(properties, "tiffslide", self._slide.level_count),
             note=note,
         )
 
