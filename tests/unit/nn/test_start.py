@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from ssl_platform.draws import Draws
@@ -43,6 +44,7 @@ def test_decoders_start_from_the_mean():
         assert float(out.abs().max()) < 0.05
 
 
+@pytest.mark.slow
 def test_masked_prediction_of_waves_leaves_its_plateau():
     """Plane waves in any direction: nothing helps but the neighbours. The control attends from unrelated matrices."""
     losses = {aligned: _train_on_waves(aligned) for aligned in (True, False)}
