@@ -5,7 +5,8 @@
 
 For every objective and seed an encoder is pretrained without labels on the domain's sample set. It is then measured on
 the test items beside its own architecture with random weights of the same seed: a linear probe on frozen features with
-all labels of the training items, and fine-tuning with ten of them (the same ten for both, drawn anew for every seed).
+all labels of the training items, and fine-tuning with ten of them (the same ten for both). The ten are drawn several
+times (the same draws for every seed) and a seed counts with its mean over draws.
 Reported is the mean over seeds and the paired difference with its 95 % Student interval.
 
 Every measurement is kept as JSON by the hash of all that decides it (settings, seed, data); runs that were interrupted
@@ -19,13 +20,15 @@ import hashlib
 import json
 import shlex
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 DOMAIN = "medical3d"
-LABELS = 10
+LABELS, DRAWS = 10, 3
 COMMON: dict[str, Any] = {"data.batch_size": 16, "health.knn": False}
 RECIPES: dict[str, dict[str, Any]] = {"mae": {"trainer.max_steps": 800}, "dino": {"trainer.max_steps": 300}}
 """Settings of pretraining by objective, of about equal cost; what is not named keeps its default."""
@@ -71,10 +74,15 @@ class Case:
 
 @dataclass
 class Scores:
-    """Values of one objective under one protocol and metric, one a seed."""
+    """Values of one objective under one protocol and metric, by seed one a draw of labels."""
 
-    value: list[float] = field(default_factory=list)
-    beside: list[float] = field(default_factory=list)
+    value: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    beside: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def seeds(self) -> tuple[list[float], list[float]]:
+        """Means over draws of the pretrained and of the random encoder, one a seed."""
+        return [mean(v) for v in self.value.values()], [mean(v) for v in self.beside.values()]
 
 
 def digest(value: Any) -> str:
@@ -102,10 +110,11 @@ def cases(args: argparse.Namespace, data_id: str) -> list[Case]:
             pretraining["trainer.max_steps"] = args.steps
         for seed in range(args.seeds):
             for protocol in args.protocols:
-                evaluation = {} if protocol == "linear" else {"labels.count": args.labels}
-                if protocol == "finetune":
-                    evaluation |= {**FINETUNE, "finetune.steps": args.finetune_steps}
-                found.append(Case(objective, seed, protocol, {**pretraining, **extra}, evaluation, data_id))
+                for draw in range(1 if protocol == "linear" else args.draws):
+                    evaluation = {} if protocol == "linear" else {"labels.count": args.labels, "labels.draw": draw}
+                    if protocol == "finetune":
+                        evaluation |= {**FINETUNE, "finetune.steps": args.finetune_steps}
+                    found.append(Case(objective, seed, protocol, {**pretraining, **extra}, evaluation, data_id))
     return found
 
 
@@ -163,22 +172,23 @@ def table(rows: Sequence[dict[str, Any]], labels: int) -> str:
     for row in rows:
         for metric in METRICS:
             found = scores.setdefault((row["case"]["objective"], row["case"]["protocol"], metric), Scores())
-            found.value.append(row["metrics"][metric]["value"]["value"])
-            found.beside.append(row["metrics"][metric]["beside"]["value"])
+            found.value[row["case"]["seed"]].append(row["metrics"][metric]["value"]["value"])
+            found.beside[row["case"]["seed"]].append(row["metrics"][metric]["beside"]["value"])
     lines = [
         "| pretraining | evaluation | metric | seeds | pretrained | random init | difference [95 % CI] |",
         "|---|---|---|---|---|---|---|",
     ]
     for (objective, protocol, metric), found in scores.items():
         what = "pretraining seeds"
+        value, beside = found.seeds
         cells = (
             objective,
             PROTOCOLS[protocol].format(labels=labels),
             metric,
-            str(len(found.value)),
-            f"{over_seeds(found.value, what).value:.3f}",
-            f"{over_seeds(found.beside, what).value:.3f}",
-            figure(paired_difference(found.value, found.beside, what), "+"),
+            str(len(value)),
+            f"{over_seeds(value, what).value:.3f}",
+            f"{over_seeds(beside, what).value:.3f}",
+            figure(paired_difference(value, beside, what), "+"),
         )
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -191,6 +201,15 @@ def write_page(page: Path, text: str) -> None:
     tail = rest.partition(END)[2] if rest else "\n"
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(f"{head}{BEGIN}{text}{END}{tail}", encoding="utf-8")
+
+
+def _without_folder(words: Sequence[str]) -> list[str]:
+    """The arguments that decide numbers: where rows are kept is not one of them."""
+    kept = list(words)
+    if "--out" in kept:
+        at = kept.index("--out")
+        del kept[at : at + 2]
+    return kept
 
 
 def _steps(wanted: Sequence[Case]) -> dict[str, Any]:
@@ -206,6 +225,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--finetune-steps", type=int, default=FINETUNE["finetune.steps"])
     parser.add_argument("--protocols", nargs="+", default=["linear", "finetune"], choices=list(PROTOCOLS))
     parser.add_argument("--labels", type=int, default=LABELS, help="labels of the few-label protocols")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="draws of these labels")
     parser.add_argument("--scale", default="auto", choices=["auto", "paper", "tiny"])
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="further settings of pretraining")
     parser.add_argument("--out", type=Path, default=Path("runs/results"), help="runs and rows")
@@ -220,12 +240,13 @@ def main(words: Sequence[str] | None = None) -> None:
         print(f"--- {number} of {len(wanted)}: {case.objective}, seed {case.seed}, {case.protocol}", flush=True)
         rows.append(measured(case, args.out))
     steps = ", ".join(f"{name} {made} steps" for name, made in _steps(wanted).items())
-    command = shlex.join(["python", "benchmarks/results.py", *given])
+    command = shlex.join(["python", "benchmarks/results.py", *_without_folder(given)])
     text = (
         f"Made by `{command}`: the sample set of {DOMAIN} (data {data_id}), {steps}, "
         f"{args.seeds} seeds. Means over seeds; the difference is paired by seed, its interval is Student's over "
         f"pretraining seeds. `random init` is the same architecture with random weights under the same protocol, with "
-        f"the same labels; fine-tuning chooses its step on the validation items.\n\n{table(rows, args.labels)}"
+        f"the same labels, drawn {args.draws} times where there are few; fine-tuning picks its step on the validation "
+        f"items.\n\n{table(rows, args.labels)}"
     )
     write_page(args.page, text)
     print(table(rows, args.labels))
