@@ -1,7 +1,7 @@
 """The closed grammar of setting types, so that settings are checked without importing the code they belong to.
 
 `int`, `float`, `bool`, `str`, `None`, `Literal[...]` of strings and numbers, `list[T]`, `tuple[T, ...]`,
-`tuple[T, U]`, `dict[str, T]`, and unions `T | U`.
+`tuple[T, U]`, `dict[str, T]`, and unions `T | U`. Bounds of a list or tuple hold for each of its elements.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import ast
 import types
 import typing
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, Union
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -66,6 +66,8 @@ def type_text(annotation: Any) -> str:
     if annotation is None or annotation is type(None):
         return "None"
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return type_text(arguments[0])
     if origin in (Union, types.UnionType):
         return " | ".join(type_text(argument) for argument in arguments)
     if origin is Literal:
@@ -89,10 +91,11 @@ def settings_model(
     fields: dict[str, Any] = {}
     for setting in settings:
         bounds: dict[str, Any] = dict(setting.bounds)
-        fields[setting.name] = (
-            parse_type(setting.type),
-            Field(setting.default, description=setting.description, **bounds),
-        )
+        annotation, whole = parse_type(setting.type), Field(**bounds)
+        if typing.get_origin(annotation) in (list, tuple):
+            annotation, whole = _each(annotation, whole), Field()
+        described = Field(setting.default, description=setting.description)
+        fields[setting.name] = (Annotated[annotation, whole], described)
     config = ConfigDict(extra=extra, protected_namespaces=(), validate_default=True, coerce_numbers_to_str=True)
     model: type[BaseModel] = create_model(title, __config__=config, **fields)
     return model
@@ -119,13 +122,28 @@ def settings_of(model: type[BaseModel], descriptions: dict[str, str] | None = No
                 type=type_text(info.annotation),
                 default=default,
                 description=info.description or (descriptions or {}).get(name, ""),
-                bounds=_bounds(info.metadata),
+                bounds=_bounds([*info.metadata, *_metadata(info.annotation)]),
             )
         )
     return tuple(found)
 
 
-def _bounds(metadata: Sequence[Any]) -> dict[str, float]:
+def _each(container: Any, limits: Any) -> Any:
+    """A list or tuple type whose elements are held to `limits`."""
+    inner = (a if a is ... else Annotated[a, limits] for a in typing.get_args(container))
+    return typing.get_origin(container)[tuple(inner)]
+
+
+def _metadata(annotation: Any) -> Iterator[Any]:
+    """What is annotated to the elements of a list or tuple."""
+    if typing.get_origin(annotation) in (list, tuple):
+        for argument in typing.get_args(annotation):
+            if typing.get_origin(argument) is Annotated:
+                for note in typing.get_args(argument)[1:]:
+                    yield from getattr(note, "metadata", (note,))
+
+
+def _bounds(metadata: Iterable[Any]) -> dict[str, float]:
     return {
         bound: getattr(item, bound) for item in metadata for bound in ("ge", "gt", "le", "lt") if hasattr(item, bound)
     }

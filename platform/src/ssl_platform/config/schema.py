@@ -147,6 +147,17 @@ class FinetuneConfig(Section):
     fold: int = Field(1, ge=1, description="round of a cross-validation that is trained")
 
 
+class ProbeConfig(Section):
+    """`probe.*`: what protocols on frozen features may spend."""
+
+    steps: int = Field(1000, ge=1, description="steps of heads trained by gradient (mil, attentive)")
+    ways: int | Literal["auto"] = Field("auto", description="classes of a few-shot episode; auto: 5, or all if fewer")
+    shots: int = Field(5, ge=1, description="labelled items a class of a few-shot episode")
+    queries: int = Field(15, ge=1, description="most test items a class of a few-shot episode")
+    episodes: int = Field(600, ge=2, description="few-shot episodes")
+    recall: list[int] = Field([1, 5, 10], description="the k of recall@k in retrieval")
+
+
 class CompareConfig(Section):
     """`compare.*`: evaluations that are run where labels are given."""
 
@@ -180,6 +191,7 @@ class RunConfig(Section):
     trainer: TrainerConfig = Field(default_factory=lambda: TrainerConfig())
     health: HealthConfig = Field(default_factory=lambda: HealthConfig())
     finetune: FinetuneConfig = Field(default_factory=lambda: FinetuneConfig())
+    probe: ProbeConfig = Field(default_factory=lambda: ProbeConfig())
     compare: CompareConfig = Field(default_factory=lambda: CompareConfig())
     cache: CacheConfig = Field(default_factory=lambda: CacheConfig())
     init: str | None = Field(None, description="run or encoder file to start from (--init)")

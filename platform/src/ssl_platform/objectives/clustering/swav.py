@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ssl_platform.losses.clustering import swapped_prediction
@@ -19,6 +20,7 @@ from ssl_platform.nn.clustering import sinkhorn
 from ssl_platform.nn.heads import PrototypeHead, mlp
 from ssl_platform.objectives.base import Objective, ObjectiveConfig, objective
 from ssl_platform.objectives.embedding import mean_of, pooled
+from ssl_platform.objectives.settings import Count, LocalCrops, Positive, Prototypes, Size, Temperature, Widths
 from ssl_platform.plan import Plan
 from ssl_platform.schedules import resolve_duration
 from ssl_platform.types import Loss, Step, Views
@@ -27,16 +29,18 @@ from ssl_platform.types import Loss, Step, Views
 class SwAVConfig(ObjectiveConfig):
     """Settings of SwAV."""
 
-    prototypes: int = 3000
-    proj_dims: tuple[int, ...] = (2048, 128)
-    temperature: float = 0.1
-    epsilon: float = 0.05
-    sinkhorn_iterations: int = 3
-    balanced: bool = True
-    queue: int = 3840
-    queue_start: str = "15ep"
-    freeze_prototypes: str = "1ep"
-    local_crops: int = 6
+    prototypes: Prototypes = 3000
+    proj_dims: Widths = (2048, 128)
+    temperature: Temperature = 0.1
+    epsilon: Positive = Field(0.05, description="entropy regularisation of the optimal assignment")
+    sinkhorn_iterations: Size = Field(3, description="Sinkhorn-Knopp iterations")
+    balanced: bool = Field(True, description="equal use of prototypes; without it codes collapse: for controls only")
+    queue: Count = Field(3840, description="past embeddings that take part in the assignment; 0 for none")
+    queue_start: str = Field("15ep", description="when the queue joins: steps, epochs (15ep) or part of the run (5%)")
+    freeze_prototypes: str = Field(
+        "1ep", description="prototypes stand still so long: steps, epochs or part of the run"
+    )
+    local_crops: LocalCrops = 6
 
 
 @objective(

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
+from pydantic import Field
 from torch import nn
 
 from ssl_platform.losses.contrastive import nt_xent
@@ -17,6 +18,7 @@ from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.heads import mlp
 from ssl_platform.objectives.base import Objective, ObjectiveConfig, objective
 from ssl_platform.objectives.embedding import mean_of, pooled
+from ssl_platform.objectives.settings import Temperature, Widths
 from ssl_platform.plan import Plan
 from ssl_platform.types import Loss, Views
 
@@ -33,9 +35,11 @@ class SimCLR(Objective):
     class Config(ObjectiveConfig):
         """Settings of SimCLR."""
 
-        proj_dims: tuple[int, ...] = (2048, 128)
-        temperature: float = 0.1
-        negatives: Literal["all", "other-groups"] = "all"
+        proj_dims: Widths = (2048, 128)
+        temperature: Temperature = 0.1
+        negatives: Literal["all", "other-groups"] = Field(
+            "all", description="which samples repel: all others, or only those of other groups (patients, scenes)"
+        )
 
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make the projector."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pydantic import Field
 from torch import nn
 
 from ssl_platform.losses.decorrelation import vicreg_terms
@@ -15,6 +16,7 @@ from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.heads import mlp
 from ssl_platform.objectives.base import Objective, ObjectiveConfig, objective
 from ssl_platform.objectives.embedding import mean_of, pooled
+from ssl_platform.objectives.settings import Positive, Weight, Widths
 from ssl_platform.plan import Plan
 from ssl_platform.types import Loss, Views
 
@@ -31,12 +33,12 @@ class VICReg(Objective):
     class Config(ObjectiveConfig):
         """Settings of VICReg."""
 
-        proj_dims: tuple[int, ...] = (8192, 8192, 8192)
-        sim: float = 25.0
-        var: float = 25.0
-        cov: float = 1.0
-        gamma: float = 1.0
-        eps: float = 1e-4
+        proj_dims: Widths = (8192, 8192, 8192)
+        sim: Weight = Field(25.0, description="weight of the invariance term (mean squared distance of the views)")
+        var: Weight = Field(25.0, description="weight of the variance term (hinge on the standard deviation)")
+        cov: Weight = Field(1.0, description="weight of the covariance term (squared off-diagonal covariances)")
+        gamma: Positive = Field(1.0, description="standard deviation the variance term asks of every dimension")
+        eps: Positive = Field(1e-4, description="added to variances before the root")
 
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make the expander."""

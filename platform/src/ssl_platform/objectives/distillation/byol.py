@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ssl_platform.losses.distillation import byol_regression
@@ -16,6 +17,7 @@ from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.heads import mlp
 from ssl_platform.objectives.base import Export, Objective, ObjectiveConfig, objective
 from ssl_platform.objectives.embedding import mean_of, pooled
+from ssl_platform.objectives.settings import Momentum, PredictorWidths, Widths
 from ssl_platform.objectives.teacher import Teacher
 from ssl_platform.plan import Plan
 from ssl_platform.schedules import cosine
@@ -33,10 +35,10 @@ class BYOL(Objective):
     class Config(ObjectiveConfig):
         """Settings of BYOL."""
 
-        proj_dims: tuple[int, ...] = (4096, 256)
-        pred_dims: tuple[int, ...] = (4096, 256)
-        momentum: float = 0.996
-        predictor: bool = True
+        proj_dims: Widths = (4096, 256)
+        pred_dims: PredictorWidths = (4096, 256)
+        momentum: Momentum = 0.996
+        predictor: bool = Field(True, description="without it the encoder collapses: for controls only")
 
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make projector, predictor and the teacher's copies."""

@@ -21,6 +21,7 @@ from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.heads import DINOHead
 from ssl_platform.objectives.base import Export, Objective, ObjectiveConfig, objective
 from ssl_platform.objectives.embedding import mean_of, pooled
+from ssl_platform.objectives.settings import LocalCrops, Momentum, Positive, Prototypes, Size
 from ssl_platform.objectives.teacher import Teacher
 from ssl_platform.plan import Plan
 from ssl_platform.schedules import cosine, linear, resolve_duration
@@ -30,20 +31,24 @@ from ssl_platform.types import Loss, Step, Views
 class DINOConfig(ObjectiveConfig):
     """Settings of DINO."""
 
-    prototypes: int = 65536
-    hidden: int = 2048
-    bottleneck: int = 256
+    prototypes: Prototypes = 65536
+    hidden: Size = Field(2048, description="width of the head's hidden layers")
+    bottleneck: Size = Field(256, description="dimensions of the head before the prototypes")
     head_norm: Literal["batch"] | None = Field(
         None, description="batch statistics after every layer of the head; what all samples share then drops out"
     )
-    student_temperature: float = 0.1
-    teacher_temperature: tuple[float, float] = (0.04, 0.07)
-    temperature_warmup: str = "30%"
-    momentum: float = 0.996
-    centre_momentum: float = 0.9
-    centring: bool = True
-    freeze_last_layer: str = "1ep"
-    local_crops: int = 8
+    student_temperature: Positive = Field(0.1, description="temperature of the student's softmax")
+    teacher_temperature: tuple[Positive, Positive] = Field(
+        (0.04, 0.07), description="temperature of the teacher's softmax, at the start and after the warm-up"
+    )
+    temperature_warmup: str = Field("30%", description="its warm-up: steps, epochs (30ep) or part of the run (30%)")
+    momentum: Momentum = 0.996
+    centre_momentum: float = Field(0.9, ge=0, lt=1, description="of the centre's moving average")
+    centring: bool = Field(True, description="without it the teacher collapses: for controls only")
+    freeze_last_layer: str = Field(
+        "1ep", description="prototypes stand still so long: steps, epochs or part of the run"
+    )
+    local_crops: LocalCrops = 8
 
 
 @objective(

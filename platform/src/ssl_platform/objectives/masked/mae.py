@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import Field
 from torch import nn
 
 from ssl_platform.losses.masked import masked_mean
@@ -16,6 +15,7 @@ from ssl_platform.masking.random import random_masks
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.decoder import MaskedDecoder
 from ssl_platform.objectives.base import Export, Objective, ObjectiveConfig, objective
+from ssl_platform.objectives.settings import DecoderDepth, DecoderDim, DecoderHeads, MaskRatio
 from ssl_platform.plan import Plan
 from ssl_platform.types import Loss, Views
 
@@ -32,10 +32,10 @@ class MAE(Objective):
     class Config(ObjectiveConfig):
         """Settings of MAE."""
 
-        mask_ratio: float = Field(0.75, gt=0, lt=1)
-        decoder_dim: int = 512
-        decoder_depth: int = 8
-        decoder_heads: int = 16
+        mask_ratio: MaskRatio = 0.75
+        decoder_dim: DecoderDim = 512
+        decoder_depth: DecoderDepth = 8
+        decoder_heads: DecoderHeads = 16
 
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make the decoder."""

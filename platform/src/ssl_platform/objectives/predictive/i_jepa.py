@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,6 +19,15 @@ from ssl_platform.masking.multi_block import multi_block_masks
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.predictor import TokenPredictor
 from ssl_platform.objectives.base import Export, Objective, ObjectiveConfig, objective
+from ssl_platform.objectives.settings import (
+    Momentum,
+    Positive,
+    PredictorDepth,
+    PredictorDim,
+    PredictorHeads,
+    Range,
+    Size,
+)
 from ssl_platform.objectives.teacher import Teacher
 from ssl_platform.plan import Plan
 from ssl_platform.schedules import linear
@@ -36,14 +46,14 @@ class IJEPA(Objective):
     class Config(ObjectiveConfig):
         """Settings of I-JEPA."""
 
-        targets: int = 4
-        target_scale: tuple[float, float] = (0.15, 0.2)
-        target_aspect: tuple[float, float] = (0.75, 1.5)
-        context_scale: tuple[float, float] = (0.85, 1.0)
-        predictor_dim: int = 384
-        predictor_depth: int = 6
-        predictor_heads: int = 12
-        momentum: float = 0.996
+        targets: Size = Field(4, description="target blocks a sample")
+        target_scale: Range = Field((0.15, 0.2), description="fraction of the tokens a target block covers")
+        target_aspect: tuple[Positive, Positive] = Field((0.75, 1.5), description="aspect ratio of target blocks")
+        context_scale: Range = Field((0.85, 1.0), description="fraction of the tokens the context block covers")
+        predictor_dim: PredictorDim = 384
+        predictor_depth: PredictorDepth = 6
+        predictor_heads: PredictorHeads = 12
+        momentum: Momentum = 0.996
 
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make the predictor and the teacher."""
