@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from ssl_platform.config.grammar import parse_type, settings_model, type_text
+from ssl_platform.config.grammar import parse_type, settings_model, settings_of, type_text
 from ssl_platform.config.settings import Setting
 from ssl_platform.errors import PluginError
 
@@ -52,3 +52,15 @@ def test_a_model_checks_types_bounds_and_names() -> None:
 def test_open_settings_pass_further_keys() -> None:
     model = settings_model("backbone", [], "allow")
     assert model.model_validate({"anything": 1}).model_dump() == {"anything": 1}
+
+
+def test_bounds_of_a_tuple_hold_for_its_elements() -> None:
+    class Config(BaseModel):
+        widths: tuple[Annotated[int, Field(ge=1)], ...] = (4, 2)
+
+    setting = settings_of(Config)[0]
+    assert (setting.type, setting.bounds) == ("tuple[int, ...]", {"ge": 1})
+    model = settings_model("Checked", [setting])
+    assert model(widths=[3, 1]).widths == (3, 1)
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        model(widths=[3, 0])
