@@ -27,6 +27,14 @@ def test_automatic_sizes_are_multiples_of_the_patch():
     assert view_size(ViewSpec(), config, VIDEO, (1, 96, 96), (2, 16, 16)) == (1, 96, 96)
 
 
+def test_several_views_at_the_resolution_of_the_data_have_room_to_differ_in_place():
+    still = ViewsConfig(zoom=False)
+    assert view_size(ViewSpec(count=2), still, VOLUME, (48, 48, 48), 8) == (40, 40, 40)
+    assert view_size(ViewSpec(), still, VOLUME, (48, 48, 48), 8) == (48, 48, 48)
+    assert view_size(LOCAL, still, VOLUME, (48, 48, 48), 8) == (24, 24, 24)
+    assert view_size(ViewSpec(count=2), still, VIDEO, (8, 96, 96), (2, 16, 16)) == (8, 80, 80)
+
+
 def test_one_number_names_the_longest_axes():
     assert view_size(ViewSpec(), ViewsConfig(global_size=64), VIDEO, (16, 96, 96)) == (16, 64, 64)
     assert view_size(ViewSpec(), ViewsConfig(global_size=64), VOLUME, (48, 48, 48)) == (64, 64, 64)

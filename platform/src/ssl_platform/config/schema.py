@@ -72,9 +72,15 @@ class ViewsConfig(Section):
     local_size: list[int] | int | Literal["auto"] = Field("auto", description="cells of a local view")
     global_scale: tuple[float, float] | None = Field(None, description="fraction of the window a global crop covers")
     local_scale: tuple[float, float] | None = Field(None, description="fraction of the window a local crop covers")
+    zoom: bool = Field(True, description="scale crops to the view's size; without it views keep the data's resolution")
     strength: float = Field(1.0, ge=0, description="multiplier of all intensity augmentations")
     rotate: float = Field(0.0, ge=0, le=180, description="largest rotation in degrees, in planes the layout allows")
     off: list[str] = Field([], description="names of view operations to leave out")
+
+    @property
+    def scales(self) -> bool:
+        """Whether crops may be scaled."""
+        return self.zoom and "scale" not in self.off
 
 
 class OptimConfig(Section):

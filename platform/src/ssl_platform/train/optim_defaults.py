@@ -4,7 +4,7 @@ Reference values are peak learning rates at their batch, as published; the rule 
 for SGD and LARS (Goyal et al., 2017, arXiv:1706.02677), with its square root for Adam (Malladi et al., 2022,
 arXiv:2205.10287), and inversely with the encoder's width for Adam on narrow encoders (Yang et al., 2022,
 arXiv:2203.03466), whose published values are for widths of 384 and more. Published values are also for runs of 10^5
-steps and more: shorter ones of masked prediction get twice as much, or they end before they arrive.
+steps and more: shorter ones get twice as much, or they end before they arrive.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def optimiser(
     if config.optim.lr == "auto":
         if name == "adamw":
             width = min(4.0, max(1.0, WIDTH / embed_dim))
-            short = SHORT_FACTOR if family == "masked" and steps < SHORT_RUN else 1.0
+            short = SHORT_FACTOR if steps < SHORT_RUN else 1.0
             lr = reference.lr * math.sqrt(batch / reference.batch) * width * short
             why = f"{reference.source}: {reference.lr:g} at batch {reference.batch}, square root of the batch"
             why += f", x {width:.2g} for width {embed_dim}" if width > 1 else ""

@@ -108,7 +108,7 @@ def _recipe(
     if spec.clean:
         return replace(clean_recipe(size, layout, spec.part), name=name, spec=spec, geometry=name, photometry=name)
     cells = (1,) * layout.rank if layout.points else size
-    scalable = set() if "scale" in config.off else set(axes(layout, "scale"))
+    scalable = set(axes(layout, "scale")) if config.scales else set()
     turns = spec.flips and "rotate" not in config.off and config.rotate > 0
     quarters = planes(layout, "rot90") if spec.flips and "rot90" not in config.off and not layout.points else ()
     rule = CropRule(

@@ -13,6 +13,7 @@ from ssl_platform.views.symmetry import axes, planes
 
 GLOBAL_SCALE = (0.4, 1.0)  # of the window's volume; shape and texture stay recognisable
 LOCAL_SCALE = (0.1, 0.4)  # DINO's local crops stop where its global ones begin
+ROOM = 5 / 6  # of the window's side: what several global views get that are not scaled, so that they can differ in place
 
 
 def view_size(
@@ -37,8 +38,10 @@ def view_size(
     key = "views.local_size" if local else "views.global_size"
     setting = spec.size if spec.size is not None else (config.local_size if local else config.global_size)
     if setting == "auto":
+        still = set() if config.scales or local or spec.count < 2 else set(axes(layout, "scale"))
+        sides = [n / 2 if local else n * ROOM if a in still else n for a, n in enumerate(window)]
         return tuple(
-            _rounded(n / 2 if local else n, step, n, down=not local) for n, step in zip(window, steps, strict=True)
+            _rounded(side, step, n, down=not local) for side, n, step in zip(sides, window, steps, strict=True)
         )
     if isinstance(setting, int):
         longest = max(window)
@@ -95,7 +98,7 @@ def read_size(
     needed = [float(n) for n in base]
     if layout.points or not config.rotate or "rotate" in config.off:
         return base
-    scaled = set(axes(layout, "scale")) if "scale" not in config.off else set()
+    scaled = set(axes(layout, "scale")) if config.scales else set()
     for spec in plan.views:
         if spec.clean or not spec.flips or spec.inside is not None:
             continue

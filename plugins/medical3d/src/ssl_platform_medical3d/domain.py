@@ -111,6 +111,10 @@ class Medical3D(Domain):
         cells = self.cache.open(row, self).foreground if self.cache and self.options.foreground == "auto" else None
         return place_foreground(cells, row, size, uniforms, self.options.foreground_fraction)
 
+    def defaults(self, items: int, batch: int) -> dict[str, tuple[Any, str]]:
+        """Views keep their resolution: a size in millimetres means something."""
+        return {"views.zoom": (False, "sizes in millimetres mean something: views.zoom=true scales crops")}
+
     def views(self) -> Sequence[Operation]:
         """HU windows, gamma and bias fields."""
         from ssl_platform_medical3d.views import operations
