@@ -1,11 +1,18 @@
-"""The core's own objectives and backbones, through the same hooks every plugin uses."""
+"""The core's own objectives, backbones, tasks and protocols, through the same hooks every plugin uses."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from ssl_platform.plugins import BackboneDeclaration, ObjectiveDeclaration, Setting, hookimpl
+from ssl_platform.plugins import (
+    BackboneDeclaration,
+    ObjectiveDeclaration,
+    ProtocolDeclaration,
+    Setting,
+    TaskDeclaration,
+    hookimpl,
+)
 
 SSL_PLATFORM_API = 1
 
@@ -101,3 +108,89 @@ def ssl_platform_backbones() -> list[BackboneDeclaration]:
         for size in VIT_SIZES
     ]
     return [*vits, CONVNET, *ADAPTERS]
+
+
+@hookimpl
+def ssl_platform_tasks() -> list[TaskDeclaration]:
+    """The kinds of labels, and what is asked of an encoder besides them."""
+    metrics = "ssl_platform.transfer.metrics:"
+    return [
+        TaskDeclaration(
+            name="classification",
+            factory=f"{metrics}classification",
+            summary="One class an item",
+            metrics=("accuracy", "balanced_accuracy", "macro_f1", "auc"),
+        ),
+        TaskDeclaration(
+            name="multi-label",
+            factory=f"{metrics}multi_label",
+            summary="Any number of labels an item",
+            labels="classes",
+            metrics=("map", "map_micro", "auc"),
+        ),
+        TaskDeclaration(
+            name="regression",
+            factory=f"{metrics}regression",
+            summary="A number an item",
+            labels="number",
+            metrics=("r2", "mae"),
+        ),
+        TaskDeclaration(
+            name="segmentation",
+            factory="ssl_platform.transfer.dense_evaluation:item_metrics",
+            summary="A class for every cell, trained with finetune",
+            labels="mask",
+            metrics=("dice", "miou"),
+        ),
+        TaskDeclaration(
+            name="retrieval",
+            factory="ssl_platform.transfer.protocols.retrieval:retrieval",
+            summary="Items alike, found by distance",
+            metrics=("map", "recall@1", "recall@5", "recall@10"),
+            protocols=("retrieval",),
+        ),
+        TaskDeclaration(
+            name="mil",
+            factory="ssl_platform.transfer.protocols.mil:mil",
+            summary="A label of an item from a bag of its windows (multiple-instance learning)",
+            metrics=("accuracy", "balanced_accuracy", "macro_f1", "auc"),
+            protocols=("mil",),
+        ),
+    ]
+
+
+@hookimpl
+def ssl_platform_protocols() -> list[ProtocolDeclaration]:
+    """Ways to evaluate an encoder that stays as it is."""
+    where = "ssl_platform.transfer.protocols."
+    labels = ("classification", "multi-label")
+    return [
+        ProtocolDeclaration(
+            name="knn",
+            factory=f"{where}knn:knn",
+            summary="Weighted vote of the nearest neighbours",
+            tasks=(*labels, "regression"),
+        ),
+        ProtocolDeclaration(
+            name="linear",
+            factory=f"{where}linear:linear",
+            summary="Linear head fitted to convergence: logistic or ridge regression",
+            tasks=(*labels, "regression"),
+            trains=True,
+        ),
+        ProtocolDeclaration(
+            name="mil",
+            factory=f"{where}mil:mil",
+            summary="Attention pooling over the vectors of an item's windows",
+            tasks=(*labels, "regression"),
+            trains=True,
+            features="windows",
+            seeded=True,
+        ),
+        ProtocolDeclaration(
+            name="retrieval",
+            factory=f"{where}retrieval:retrieval",
+            summary="Test items search all others but those of their own group",
+            tasks=labels,
+        ),
+    ]

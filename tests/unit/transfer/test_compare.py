@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ssl_platform import api
-from ssl_platform.errors import ConfigError, UsageError
+from ssl_platform.errors import ConfigError, PluginError, UsageError
 from ssl_platform.transfer.comparison import Comparison, aligned, markdown
 from ssl_platform.transfer.intervals import over_seeds
 from ssl_platform.types import Metric
@@ -126,7 +126,7 @@ def test_one_line_errors(toy_encoder: Write, tmp_path: Path) -> None:
         (run / "config.yaml").write_text(f"data: {{paths: [{path}]}}\n")
     with pytest.raises(ConfigError, match=r"have different data: name what to measure on with data.paths"):
         api.compare(runs=[a, b], labels="folders")
-    with pytest.raises(ConfigError, match="no such protocol"):
+    with pytest.raises(PluginError, match=r"did you mean .knn."):
         api.compare(runs=[a], labels="folders", protocol="knnn")
     with pytest.raises(UsageError, match=r"no result\.json"):
         api.compare(runs=[a])

@@ -82,7 +82,8 @@ def test_items_are_classified(encoder: str, toy_encoder: Write, toy_data: Path, 
     given = toy_encoder()
     extra = {} if encoder == "given" else {"backbone__depth": 1, "backbone__dim": 24, "backbone__heads": 2}
     result = tuned(given if encoder == "given" else "random", toy_data, tmp_path / "run", **extra)
-    assert {"finetune/accuracy", "finetune/balanced_accuracy", "finetune/auc"} == set(result["metrics"])
+    names = ("accuracy", "balanced_accuracy", "macro_f1", "auc")
+    assert {f"finetune/{name}" for name in names} == set(result["metrics"])
     said = capsys.readouterr().out
     assert "round 1 of 5 of the cross-validation" in said
     assert "test items were in pretraining" in said
@@ -121,7 +122,7 @@ def test_training_starts_from_a_copy(toy_encoder: Write, toy_masks: Path) -> Non
     second = train_and_score(opened, opened.encoder)
     assert all(torch.equal(before[n], v) for n, v in opened.encoder.model.state_dict().items())
     assert first.metrics == second.metrics and first.ids == second.ids
-    assert first.score.shape == (2, 1) and first.details[0]["columns"] == ["dice"]
+    assert first.score.shape == (2, 3) and first.columns == ("dice", "cells_both_7", "cells_either_7")
 
 
 def test_one_line_errors(toy_encoder: Write, toy_data: Path, toy_masks: Path, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from ssl_platform.plan import Plan
 NAME = re.compile(r"^[a-z0-9][a-z0-9_-]*(?::\*)?$")
 FACTORY = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")
 
+FEATURES = ("item", "windows", "tokens", "encoder")
+
 
 @dataclass(frozen=True)
 class Declaration:
@@ -160,30 +162,48 @@ class BackboneDeclaration(Declaration):
 
 @dataclass(frozen=True)
 class TaskDeclaration(Declaration):
-    """A downstream task: label layout, head, metrics, render.
+    """A downstream task. The factory is what scores it: for the core's kinds `metrics(positive) -> {name: function}`.
 
     Attributes:
         labels: what it learns from: `class`, `classes`, `number`, `mask`, `none`.
         metrics: names of its metrics, the headline first.
+        protocols: what `probe --task NAME` runs; empty for the default.
     """
 
     labels: str = "class"
     metrics: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ProtocolDeclaration(Declaration):
-    """A way to evaluate an encoder.
+    """A way to evaluate an encoder that stays as it is.
+
+    The factory is a function `(splits, task, budget) -> Answer` of frozen features in the form it asks for, called once
+    for each round of the split; or `(opened, encoder, entries, budget) -> Answer` where it asks for the encoder itself.
+    Its types are in `ssl_platform.transfer.protocols`.
 
     Attributes:
-        tasks: tasks it runs on.
+        tasks: kinds of labels it runs on: `classification`, `multi-label`, `regression`, `segmentation`.
         offers: what it needs of the backbone.
         trains: whether it trains something by gradient.
+        features: `item` (a vector an item), `windows` (a bag of vectors, one a window), `tokens` (a bag of tokens) or
+            `encoder`.
+        seeded: whether its result depends on a seed, so that `compare.seeds` repeats it.
     """
 
     tasks: tuple[str, ...] = ("classification",)
     offers: tuple[str, ...] = ()
     trains: bool = False
+    features: str = "item"
+    seeded: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.features not in FEATURES:
+            raise PluginError(
+                f"ProtocolDeclaration({self.name!r}, features={self.features!r}): one of {', '.join(FEATURES)}"
+            )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,13 +12,11 @@ import numpy as np
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.fraction import fewer_labels
 from ssl_platform.encoder import Encoder
-from ssl_platform.errors import ConfigError
 from ssl_platform.transfer.comparison import Comparison
-from ssl_platform.transfer.evaluation import Outcome, evaluate, protocol
+from ssl_platform.transfer.evaluation import Outcome, check_fit, evaluate, protocol
 from ssl_platform.transfer.features import ItemFeatures
 from ssl_platform.transfer.finetune import train_and_score
 from ssl_platform.transfer.intervals import over_groups, over_seeds, paired_difference
-from ssl_platform.transfer.metrics import metrics_of
 from ssl_platform.transfer.opening import Opened, untrained_like
 from ssl_platform.transfer.probe import embed_labelled
 from ssl_platform.types import Metric
@@ -31,7 +29,7 @@ def check_protocols(names: Sequence[str]) -> None:
     """Refuse names of no protocol.
 
     Raises:
-        ConfigError: naming those there are.
+        PluginError: naming the nearest.
     """
     for name in names:
         if name != FINETUNE:
@@ -42,7 +40,7 @@ class Cells:
     """Measures encoders on one set of labelled items.
 
     Args:
-        protocols: `knn`, `linear`, `finetune`.
+        protocols: by name, `finetune` among them.
         seeds: of random weights, of drawing labels (`labels.fraction`, `labels.count`) and of fine-tuning.
         say: takes a line for the user.
     """
@@ -55,28 +53,25 @@ class Cells:
         """Rows of one encoder, a metric each.
 
         Raises:
-            ConfigError: masks are compared by fine-tuning only.
+            ConfigError: a protocol does not suit the task, as most do not suit masks.
         """
         frozen = [p for p in self.protocols if p != FINETUNE]
-        if opened.task.kind == "segmentation" and frozen:
-            raise ConfigError(f"--protocol {frozen[0]}: labels are masks, which are compared with --protocol finetune")
-        features = embed_labelled(opened, opened.encoder, f"embed {name}") if frozen else None
+        for word in frozen:
+            check_fit(word, opened.task.kind, opened.encoder.model.offers)
+        features = embed_labelled(opened, opened.encoder, frozen, f"embed {name}")
         for word in self.protocols:
             found: list[Outcome] = []
             beside: list[Outcome] = []
             for seed in self.seeds:
                 at, labels = seeded(opened, seed), opened.config.labels
-                changes = word == FINETUNE or labels.fraction is not None or labels.count is not None
+                drawn = labels.fraction is not None or labels.count is not None
+                changes = drawn or word == FINETUNE or protocol(word).seeded
                 found.append(self._outcome(word, at, opened.encoder, features) if changes or not found else found[0])
                 beside.append(self._baseline(word, at, opened.encoder))
             yield from _compared(name, word, opened, found, beside, repeated=len(set(map(id, found))) > 1)
 
-    def _outcome(self, word: str, opened: Opened, encoder: Encoder, features: ItemFeatures | None) -> Outcome:
-        if word == FINETUNE:
-            return train_and_score(opened, encoder)
-        if features is None:
-            features = embed_labelled(opened, encoder, "embed, random weights")
-        return evaluate(word, opened.data.facts, opened.codes, features, opened.task)
+    def _outcome(self, word: str, opened: Opened, encoder: Encoder, features: Mapping[str, ItemFeatures]) -> Outcome:
+        return train_and_score(opened, encoder) if word == FINETUNE else evaluate(word, opened, encoder, features)
 
     def _baseline(self, word: str, opened: Opened, encoder: Encoder) -> Outcome:
         """The same architecture with random weights of this seed, measured once for all encoders that share it."""
@@ -88,10 +83,10 @@ class Cells:
             if word == FINETUNE:
                 self._untrained[architecture, word, seed] = train_and_score(opened, untrained)
             else:  # one embedding serves all protocols on frozen features
-                features = embed_labelled(opened, untrained, "embed, random weights")
-                for other in self.protocols:
-                    if other != FINETUNE:
-                        self._untrained[architecture, other, seed] = self._outcome(other, opened, untrained, features)
+                frozen = [other for other in self.protocols if other != FINETUNE]
+                features = embed_labelled(opened, untrained, frozen, "embed, random weights")
+                for other in frozen:
+                    self._untrained[architecture, other, seed] = self._outcome(other, opened, untrained, features)
         return self._untrained[architecture, word, seed]
 
 
@@ -126,7 +121,7 @@ def _compared(
     for metric in found[0].metrics:
         ours, theirs = ([o.metrics[metric].value for o in outcomes] for outcomes in (found, beside))
         if len(found) == 1:
-            difference = paired_over_groups(opened, metric, found[0], beside[0])
+            difference = paired_over_groups(metric, found[0], beside[0])
             value, other = found[0].metrics[metric], beside[0].metrics[metric]
         else:
             difference = paired_difference(ours, theirs, SEEDS)
@@ -136,23 +131,12 @@ def _compared(
         yield Comparison(name, f"{word}/{metric}", value, baseline_of(word), other, difference, len(found))
 
 
-def paired_over_groups(opened: Opened, metric: str, a: Outcome, b: Outcome) -> Metric:
+def paired_over_groups(metric: str, a: Outcome, b: Outcome) -> Metric:
     """The difference of two outcomes on the same test items, with its interval from resampling groups."""
     plain = Metric(a.metrics[metric].value - b.metrics[metric].value)
     if a.ids != b.ids:
         return plain
-    facts = opened.data.facts
-    group = dict(zip(facts.id, facts.group, strict=True))
-    groups = [group[item] for item in a.ids]
     scores = np.stack([a.score, b.score], axis=1)
-    if opened.task.kind == "segmentation":
-        at = list(a.metrics).index(metric)
-
-        def apart(target: np.ndarray, score: np.ndarray) -> float:
-            return float(np.nanmean(score[:, 0, at]) - np.nanmean(score[:, 1, at]))
-
-        return over_groups(apart, a.score, scores, groups)
-    function = metrics_of(opened.task.kind, opened.task.positive_index).get(metric)
-    if function is None:
-        return plain
-    return over_groups(lambda t, s: function(t, s[:, 0]) - function(t, s[:, 1]), a.target, scores, groups)
+    function = a.functions[metric]
+    found = over_groups(lambda t, s: function(t, s[:, 0]) - function(t, s[:, 1]), a.target, scores, a.groups)
+    return found if found.ci95 is None else replace(found, ci_over=a.metrics[metric].ci_over)

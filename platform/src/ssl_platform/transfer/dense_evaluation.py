@@ -10,13 +10,15 @@ from torch import Tensor
 
 from ssl_platform.data.collate import collate, to_device
 from ssl_platform.domain import Domain
-from ssl_platform.transfer.intervals import mean_over_groups
 from ssl_platform.transfer.masks import UNKNOWN
 from ssl_platform.transfer.metrics import dice
 from ssl_platform.transfer.model import TransferModel
+from ssl_platform.transfer.protocols.answer import Answer, Function, mean_of_column
 from ssl_platform.transfer.sliding_window import sliding_window
-from ssl_platform.types import Metric, Row, Sample, Window
+from ssl_platform.types import Row, Sample, Window
 from ssl_platform.views.maker import ViewMaker
+
+BOTH, EITHER = "cells_both_", "cells_either_"
 
 
 def segment(
@@ -72,14 +74,18 @@ def item_metrics(
     spacing: Sequence[float],
     classes: Mapping[int, str],
 ) -> dict[str, float]:
-    """Dice of every class and their mean, and what the domain measures besides; nan where not defined.
+    """What is measured of one item; nan where not defined.
 
     Args:
-        domain: None for Dice alone.
+        domain: None for the core's metrics alone.
         target: `[*shape]` classes, `UNKNOWN` where a cell counts nowhere.
         prediction: `[*shape]` classes.
         spacing: physical size of a cell.
         classes: the classes to score, by number.
+
+    Returns:
+        `dice`, the mean over classes, and `dice_CLASS` of each where there are several; what the domain measures
+        besides; `cells_both_CLASS` and `cells_either_CLASS`, of which `dense_answer` makes intersection over union.
     """
     each = {name: dice(target, prediction, number, ignore=UNKNOWN) for number, name in classes.items()}
     known = [value for value in each.values() if not np.isnan(value)]
@@ -87,13 +93,46 @@ def item_metrics(
     found |= {f"dice_{name}": value for name, value in each.items()} if len(each) > 1 else {}
     if domain is not None:
         found |= domain.dense_metrics(target, prediction, spacing or (1.0,) * target.ndim, classes)
+    counted = target != UNKNOWN
+    for number, name in classes.items():
+        a, b = (target == number) & counted, (prediction == number) & counted
+        found[f"{BOTH}{name}"], found[f"{EITHER}{name}"] = float((a & b).sum()), float((a | b).sum())
     return found
 
 
-def mean_metrics(items: Sequence[Mapping[str, float]], groups: Sequence[str]) -> dict[str, Metric]:
-    """Means over items of their metrics, with intervals over groups; items a metric is not defined for are left out."""
-    names = dict.fromkeys(name for item in items for name in item)
-    return {
-        name: mean_over_groups(np.array([item.get(name, np.nan) for item in items], dtype=np.float64), groups)
-        for name in names
+def dense_answer(items: Sequence[Mapping[str, float]], groups: Sequence[str], ids: Sequence[str]) -> Answer:
+    """Metrics of items together: means of what each was measured, and intersection over union of all cells.
+
+    `miou` is the mean over the scored classes of the cells of all items where target and prediction agree, over those
+    where either has the class (the figure of semantic segmentation); `iou_CLASS` is that of one class.
+
+    Args:
+        items: from `item_metrics`.
+        groups, ids: of the items.
+    """
+    columns = tuple(dict.fromkeys(name for item in items for name in item))
+    score = np.array([[item.get(name, np.nan) for name in columns] for item in items], dtype=np.float64)
+    functions = {n: mean_of_column(i) for i, n in enumerate(columns) if not n.startswith((BOTH, EITHER))}
+    pairs = {
+        name.removeprefix(BOTH): (i, columns.index(EITHER + name.removeprefix(BOTH)))
+        for i, name in enumerate(columns)
+        if name.startswith(BOTH)
     }
+    functions["miou"] = pooled_overlap(list(pairs.values()))
+    if len(pairs) > 1:
+        functions |= {f"iou_{name}": pooled_overlap([pair]) for name, pair in pairs.items()}
+    return Answer(np.zeros((len(items), 0)), score, list(groups), list(ids), functions=functions, columns=columns)
+
+
+def pooled_overlap(pairs: Sequence[tuple[int, int]]) -> Function:
+    """Mean over classes of the ratio of two column sums of `score [n, M]`; classes that occur nowhere are left out.
+
+    Args:
+        pairs: columns of cells in both and in either of target and prediction, a class each.
+    """
+
+    def overlap(_: np.ndarray, score: np.ndarray) -> float:
+        both, either = (np.nansum(score[:, [pair[end] for pair in pairs]], axis=0) for end in (0, 1))
+        return float((both[either > 0] / either[either > 0]).mean()) if (either > 0).any() else float("nan")
+
+    return overlap

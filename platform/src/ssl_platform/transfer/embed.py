@@ -60,7 +60,7 @@ def embed(config: RunConfig, out: Path, level: str = "item") -> dict[str, Any]:
         opened.data.domain,
         window=window,
         batch_size=config.data.batch_size if isinstance(config.data.batch_size, int) else 16,
-        windows=covering(catalog, np.arange(len(catalog)), window),
+        windows=covering(catalog, opened.data.domain, np.arange(len(catalog)), window),
         workers=config.data.workers if isinstance(config.data.workers, int) else 0,
     )
     rank, dim = opened.data.domain.layout.rank, opened.encoder.model.embed_dim

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import numpy as np
 import torch
 
+from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.facts import Facts
-from ssl_platform.errors import ConfigError, LabelError, did_you_mean
+from ssl_platform.encoder import Encoder
+from ssl_platform.errors import ConfigError, LabelError
+from ssl_platform.plugins import ProtocolDeclaration, registry
 from ssl_platform.transfer.features import ItemFeatures
 from ssl_platform.transfer.intervals import over_groups
 from ssl_platform.transfer.metrics import metrics_of
-from ssl_platform.transfer.protocols.knn import knn
-from ssl_platform.transfer.protocols.linear import linear
+from ssl_platform.transfer.opening import Opened
+from ssl_platform.transfer.protocols.answer import Answer, Budget, Function
 from ssl_platform.transfer.protocols.splits import Labelled, Splits
 from ssl_platform.transfer.task import Task
 from ssl_platform.types import Metric
 
-Protocol = Callable[[Splits, Task], tuple[np.ndarray, np.ndarray, Labelled, dict[str, Any]]]
-PROTOCOLS: dict[str, Protocol] = {"knn": knn, "linear": linear}
+OnFeatures = Callable[[Splits, Task, Budget], Answer]
+"""A protocol on features of items, windows or tokens."""
+OnEncoder = Callable[[Opened, Encoder, np.ndarray, Budget], Answer]
+"""A protocol that asks the encoder itself, about the test entries it is given."""
 
 
 @dataclass
@@ -33,6 +38,9 @@ class Outcome:
         target, score: of the test items.
         ids: of the test items.
         details: what was chosen, a mapping a round.
+        groups: of the test items, as intervals resample them.
+        functions: the metrics as functions of target and score.
+        columns: names of the columns of `score` where it holds figures instead of predictions.
     """
 
     metrics: dict[str, Metric]
@@ -40,17 +48,48 @@ class Outcome:
     score: np.ndarray
     ids: list[str]
     details: list[dict[str, Any]] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
 
-def protocol(name: str) -> Protocol:
+def budget_of(config: RunConfig) -> Budget:
+    """The keys `probe.*`."""
+    own = config.probe
+    ways = None if own.ways == "auto" else int(own.ways)
+    return Budget(config.seed, own.steps, ways, own.shots, own.queries, own.episodes, tuple(own.recall))
+
+
+def protocol(name: str) -> ProtocolDeclaration:
     """A protocol by name.
 
     Raises:
-        ConfigError: there is none of that name.
+        PluginError: there is none of that name; the nearest is named.
     """
-    if name not in PROTOCOLS:
-        raise ConfigError(f"--protocol {name}: no such protocol{did_you_mean(name, PROTOCOLS)}; {', '.join(PROTOCOLS)}")
-    return PROTOCOLS[name]
+    return registry().protocol(name)
+
+
+def check_fit(name: str, kind: str, offers: Collection[str]) -> None:
+    """Refuse a protocol that does not suit task or backbone, before anything is computed.
+
+    Args:
+        name: of the protocol.
+        kind: of the task.
+        offers: what the backbone offers.
+
+    Raises:
+        ConfigError: it does not, and which protocols do.
+    """
+    declared = protocol(name)
+    if kind not in declared.tasks:
+        fit = [other.name for other in registry().protocols() if kind in other.tasks]
+        what = "masks" if kind == "segmentation" else f"of {kind}"
+        others = f"protocols for it: {', '.join(fit)}" if fit else "none is"
+        others += "; use finetune (or another --task)" if kind == "segmentation" else ""
+        raise ConfigError(f"--protocol {name}: is for {', '.join(declared.tasks)}, and the labels are {what}: {others}")
+    for offer in declared.offers:
+        if offer not in offers:
+            raise ConfigError(f"--protocol {name}: needs a backbone with {offer}, which this encoder has not")
 
 
 def labelled(facts: Facts, features: ItemFeatures, entries: np.ndarray) -> Labelled:
@@ -62,38 +101,57 @@ def labelled(facts: Facts, features: ItemFeatures, entries: np.ndarray) -> Label
     return Labelled(features.values[at], target, [facts.group[e] for e in kept], [facts.id[e] for e in kept])
 
 
-def evaluate(name: str, facts: Facts, codes: np.ndarray, features: ItemFeatures, task: Task) -> Outcome:
+def evaluate(name: str, opened: Opened, encoder: Encoder, features: Mapping[str, ItemFeatures]) -> Outcome:
     """Run one protocol in every round; metrics are over the test items of all rounds together.
 
     Args:
         name: of the protocol.
-        facts: labels and groups of the entries.
-        codes: `[folds, n]` parts (1 train, 2 validation, 3 test).
-        features: of the items.
-        task: what is predicted.
+        opened: data, labels, splits and `config.probe`.
+        encoder: for protocols that ask the encoder itself.
+        features: of the items, by the form that protocols declare.
 
     Raises:
         LabelError: no labelled items to learn from or to test on.
     """
-    run = protocol(name)
-    targets, scores, groups, ids, details = [], [], [], [], []
-    for fold, parts in enumerate(codes):
-        train, val, test = (labelled(facts, features, np.flatnonzero(parts == code)) for code in (1, 2, 3))
-        if not len(train) or not len(test):
-            part = "train" if not len(train) else "test"
-            raise LabelError(f"round {fold + 1} has no labelled {part} items: label more, or give a split column")
-        target, score, items, chosen = run(Splits(train, val, test), task)
-        targets.append(target)
-        scores.append(score)
-        groups += items.groups
-        ids += items.ids
-        details.append(chosen)
-    target, score = np.concatenate(targets), np.concatenate(scores)
-    metrics = {
-        metric: over_groups(function, target, score, groups)
-        for metric, function in metrics_of(task.kind, task.positive_index).items()
-    }
-    return Outcome(metrics, target, score, ids, details)
+    declared, budget = protocol(name), budget_of(opened.config)
+    run, task = registry().load(declared), opened.task
+    answers = []
+    for number, parts in enumerate(opened.codes):
+        if declared.features == "encoder":
+            tested = np.flatnonzero((parts == 3) & opened.data.facts.labelled)
+            _check_parts(number, test=len(tested))
+            answers.append(cast(OnEncoder, run)(opened, encoder, tested, budget))
+            continue
+        form = features[declared.features]
+        train, val, test = (labelled(opened.data.facts, form, np.flatnonzero(parts == code)) for code in (1, 2, 3))
+        _check_parts(number, train=len(train), test=len(test))
+        answers.append(cast(OnFeatures, run)(Splits(train, val, test), task, budget))
+    return together(answers, metrics_of(task.kind, task.positive_index))
+
+
+def _check_parts(number: int, **sizes: int) -> None:
+    for part, size in sizes.items():
+        if not size:
+            raise LabelError(f"round {number + 1} has no labelled {part} items: label more, or give a split column")
+
+
+def together(answers: Sequence[Answer], functions: Mapping[str, Function]) -> Outcome:
+    """The answers of all rounds as one outcome.
+
+    Args:
+        answers: a round each.
+        functions: metrics of the task, for protocols that bring none.
+    """
+    first = answers[0]
+    target, score = (np.concatenate([getattr(a, name) for a in answers]) for name in ("target", "score"))
+    groups = [group for answer in answers for group in answer.groups]
+    ids = [item for answer in answers for item in answer.ids]
+    chosen = first.functions or functions
+    metrics = {}
+    for metric, function in chosen.items():
+        found = over_groups(function, target, score, groups)
+        metrics[metric] = replace(found, ci_over=first.over) if found.ci95 else found
+    return Outcome(metrics, target, score, ids, [a.details for a in answers], groups, chosen, first.columns)
 
 
 def used_rows(facts: Facts, codes: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ from torch import Tensor
 from ssl_platform.data.catalog import Catalog
 from ssl_platform.data.reader import Substitute
 from ssl_platform.data.sequential import Sequential, Windows
-from ssl_platform.data.window import grid_windows
 from ssl_platform.domain import Domain
 from ssl_platform.encoder import Encoder
 from ssl_platform.types import Batch, Features
@@ -26,7 +25,7 @@ class ItemFeatures:
     """Features of some catalog rows.
 
     Attributes:
-        values: `[n, D]` float32.
+        values: `[n, D]` float32, or `[n, K, D]` bags with nan beyond an item's own (`transfer.forms`).
         rows: `[n]` catalog rows that could be read, ascending.
         windows: how items were covered.
         failures: items that could not be read.
@@ -38,9 +37,9 @@ class ItemFeatures:
     failures: list[Substitute] = field(default_factory=list)
 
 
-def covering(catalog: Catalog, rows: Sequence[int] | np.ndarray, window: Sequence[int]) -> Windows:
-    """`grid` unless that would be more than `MOST_WINDOWS` windows an item."""
-    total = sum(len(grid_windows(catalog.row(int(i)), tuple(window))) for i in rows)
+def covering(catalog: Catalog, domain: Domain, rows: Sequence[int] | np.ndarray, window: Sequence[int]) -> Windows:
+    """`grid` (all windows of `Domain.cover`) unless those would be more than `MOST_WINDOWS` an item."""
+    total = sum(len(domain.cover(catalog.row(int(i)), tuple(window))) for i in rows)
     return "grid" if total <= MOST_WINDOWS * max(1, len(rows)) else "center"
 
 
@@ -75,7 +74,7 @@ def item_features(
         workers: reader processes.
         progress: called with windows done and in all.
     """
-    windows = covering(catalog, rows, window)
+    windows = covering(catalog, domain, rows, window)
     batches = Sequential(
         catalog, domain, window=window, batch_size=batch_size, windows=windows, rows=rows, workers=workers
     )

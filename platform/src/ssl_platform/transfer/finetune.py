@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import csv
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,8 +82,8 @@ def train_and_score(
         keep: takes the model and its record whenever it is the best so far.
 
     Returns:
-        Metrics of the test items. For segmentation `score` is `[n, M]`, the metrics of each item as named by
-        `details[0]["columns"]`, and `target` is empty. `details[0]` also holds steps, losses and the chosen step.
+        Metrics of the test items. For segmentation `score` is `[n, M]`, the figures of each item as named by
+        `columns`, and `target` is empty. `details[0]` holds steps, losses and the chosen step.
 
     Raises:
         LabelError: no labelled train or test items.
@@ -195,11 +193,7 @@ def _record(folder: RunFolder, opened: Opened, outcome: Outcome) -> None:
     metrics = {f"finetune/{name}": metric for name, metric in outcome.metrics.items()}
     for name, metric in metrics.items():
         folder.say(line_of(name, metric))
-    path = folder.file("predictions_finetune.csv")
-    if opened.task.kind == "segmentation":
-        _write_item_metrics(path, outcome)
-    else:
-        write_predictions(path, outcome, opened.task)
+    write_predictions(folder.file("predictions_finetune.csv"), outcome, opened.task)
     for line in opened.left_out():
         folder.say(line)
     details = outcome.details[0]
@@ -212,12 +206,3 @@ def _record(folder: RunFolder, opened: Opened, outcome: Outcome) -> None:
         paths={"run": str(folder.path), "model": str(folder.file("model.safetensors"))},
         **opened.about(),
     )
-
-
-def _write_item_metrics(path: Path, outcome: Outcome) -> None:
-    """One row a test item: id and its metrics."""
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["id", *outcome.details[0]["columns"]])
-        for item, values in zip(outcome.ids, outcome.score, strict=True):
-            writer.writerow([item, *("" if np.isnan(v) else f"{v:.6g}" for v in values)])

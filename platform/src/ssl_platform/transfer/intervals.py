@@ -49,16 +49,6 @@ def over_groups(
     return Metric(value, (float(low), float(high)), "groups")
 
 
-def mean_over_groups(values: np.ndarray, groups: Sequence[object]) -> Metric:
-    """Mean of `[n]` values that are not nan, with its 95 % interval from resampling groups."""
-
-    def mean(_: np.ndarray, score: np.ndarray) -> float:
-        known = score[~np.isnan(score)]
-        return float(known.mean()) if len(known) else float("nan")
-
-    return over_groups(mean, values, values, groups)
-
-
 def over_seeds(values: Sequence[float], what: str) -> Metric:
     """Mean of repeated runs with its 95 % Student interval.
 

@@ -73,7 +73,7 @@ def item_predictions(
         domain,
         window=window,
         batch_size=batch_size,
-        windows=covering(catalog, rows, window),
+        windows=covering(catalog, domain, rows, window),
         rows=rows,
         workers=workers,
     )

@@ -25,6 +25,14 @@ def balanced_accuracy(target: np.ndarray, score: np.ndarray) -> float:
     return float(np.mean([hit[target == c].mean() for c in np.unique(target)]))
 
 
+def macro_f1(target: np.ndarray, score: np.ndarray) -> float:
+    """Mean over the classes that are present or predicted of their F1, `2 hits / (present + predicted)`."""
+    found, classes = score.argmax(axis=1), score.shape[1]
+    either = np.bincount(target, minlength=classes) + np.bincount(found, minlength=classes)
+    hits = np.bincount(target[target == found], minlength=classes)
+    return float((2 * hits[either > 0] / either[either > 0]).mean())
+
+
 def auc(target: np.ndarray, score: np.ndarray) -> float:
     """Area under the ROC curve of `[n]` binary targets and `[n]` scores, ties counted half (Mann-Whitney)."""
     positive, negative = int((target == 1).sum()), int((target == 0).sum())
@@ -73,7 +81,23 @@ def mean_average_precision(target: np.ndarray, score: np.ndarray) -> float:
     for label in range(target.shape[1]):
         known = ~np.isnan(target[:, label])
         found.append(average_precision(target[known, label], score[known, label]))
-    return float(np.nanmean(found))
+    return float(np.nanmean(found)) if not np.isnan(found).all() else float("nan")
+
+
+def pooled_average_precision(target: np.ndarray, score: np.ndarray) -> float:
+    """Average precision of all known entries of `target [n, K]` together (micro), so that frequent labels count more.
+
+    Scores of several labels are compared with one another: they should be logits or probabilities of one model.
+    """
+    known = ~np.isnan(target)
+    return average_precision(target[known], score[known])
+
+
+def label_auc(target: np.ndarray, score: np.ndarray) -> float:
+    """Mean over labels of the area under the ROC curve; `target [n, K]` may hold nan for unknown."""
+    known = [~np.isnan(target[:, k]) for k in range(target.shape[1])]
+    found = [auc(target[row, k], score[row, k]) for k, row in enumerate(known)]
+    return float(np.nanmean(found)) if not np.isnan(found).all() else float("nan")
 
 
 def r2(target: np.ndarray, score: np.ndarray) -> float:
@@ -95,19 +119,32 @@ def dice(target: np.ndarray, prediction: np.ndarray, label: int, ignore: int | N
     return float("nan") if size == 0 else 2.0 * int((a & b).sum()) / size
 
 
+def classification(positive: int | None = None) -> Mapping[str, Metric]:
+    """Metrics of classes by name; `positive` is the index of the positive class of two, for AUC."""
+    return {
+        "accuracy": accuracy,
+        "balanced_accuracy": balanced_accuracy,
+        "macro_f1": macro_f1,
+        "auc": partial(macro_auc, positive=positive),
+    }
+
+
+def multi_label(positive: int | None = None) -> Mapping[str, Metric]:
+    """Metrics of several labels by name."""
+    return {"map": mean_average_precision, "map_micro": pooled_average_precision, "auc": label_auc}
+
+
+def regression(positive: int | None = None) -> Mapping[str, Metric]:
+    """Metrics of numbers by name."""
+    return {"r2": r2, "mae": mean_absolute_error}
+
+
 def metrics_of(kind: str, positive: int | None = None) -> Mapping[str, Metric]:
     """The metrics of a task by name; the first is the one choices are made by.
 
     Args:
-        kind: `classification`, `multi-label` or `regression`.
+        kind: `classification`, `multi-label` or `regression`; other kinds have none of an item's scores.
         positive: index of the positive class of two, for AUC.
     """
-    if kind == "classification":
-        return {
-            "accuracy": accuracy,
-            "balanced_accuracy": balanced_accuracy,
-            "auc": partial(macro_auc, positive=positive),
-        }
-    if kind == "multi-label":
-        return {"map": mean_average_precision}
-    return {"r2": r2, "mae": mean_absolute_error}
+    kinds = {"classification": classification, "multi-label": multi_label, "regression": regression}
+    return kinds[kind](positive) if kind in kinds else {}

@@ -18,8 +18,8 @@ from ssl_platform.data.progress import Bar
 from ssl_platform.encoder import salted
 from ssl_platform.errors import DataError, EncoderError, LabelError, RunFailed, Unreadable, UsageError
 from ssl_platform.opening import OpenData, open_data
-from ssl_platform.transfer.dense_evaluation import foreground, item_metrics, mean_metrics, segment
-from ssl_platform.transfer.evaluation import as_result, line_of
+from ssl_platform.transfer.dense_evaluation import dense_answer, foreground, item_metrics, segment
+from ssl_platform.transfer.evaluation import as_result, line_of, together
 from ssl_platform.transfer.fitting import reader_processes
 from ssl_platform.transfer.intervals import over_groups
 from ssl_platform.transfer.item_evaluation import item_predictions
@@ -217,7 +217,9 @@ class Session:
                 [item, written, *("" if np.isnan(v := metrics.get(n, np.nan)) else f"{v:.6g}" for n in names)]
             )
         if members:
-            out.metrics = mean_metrics([metrics for _, _, metrics in tables if metrics], members)
+            measured = [(item, metrics) for item, _, metrics in tables if metrics]
+            ids, figures = [item for item, _ in measured], [metrics for _, metrics in measured]
+            out.metrics = together([dense_answer(figures, members, ids)], {}).metrics
         return out
 
     def _one(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import csv
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ssl_platform.config.schema import RunConfig
-from ssl_platform.data.progress import Bar
 from ssl_platform.encoder import Encoder
-from ssl_platform.errors import ConfigError
+from ssl_platform.plugins import registry
 from ssl_platform.train.run import RunFolder
-from ssl_platform.transfer.evaluation import Outcome, as_result, evaluate, line_of, protocol, used_rows
-from ssl_platform.transfer.features import ItemFeatures, item_features
-from ssl_platform.transfer.opening import RANDOM, Opened, device_of, open_transfer, untrained_like
+from ssl_platform.transfer.evaluation import Outcome, as_result, check_fit, evaluate, line_of, protocol, used_rows
+from ssl_platform.transfer.features import ItemFeatures
+from ssl_platform.transfer.forms import embed_forms
+from ssl_platform.transfer.opening import RANDOM, Opened, open_transfer, untrained_like
 from ssl_platform.transfer.running import running
 from ssl_platform.transfer.task import Task
 
@@ -34,12 +36,10 @@ def probe(config: RunConfig) -> dict[str, Any]:
     Raises:
         UsageError: found before anything is computed.
     """
-    names = tuple(config.protocol) or DEFAULT
-    for name in names:
-        protocol(name)
+    names = protocols_of(config)
     opened = open_transfer(config)
-    if opened.task.kind == "segmentation":
-        raise ConfigError("probe compares labels of whole items, and these are masks: use finetune (or --task)")
+    for name in names:
+        check_fit(name, opened.task.kind, opened.encoder.model.offers)
     with running("probe", config) as folder:
         for line in [*opened.lines, opened.overlap()]:
             folder.say(line)
@@ -50,29 +50,28 @@ def probe(config: RunConfig) -> dict[str, Any]:
     return folder.result
 
 
-def measure(opened: Opened, encoder: Encoder, names: tuple[str, ...], title: str) -> dict[str, Outcome]:
+def protocols_of(config: RunConfig) -> tuple[str, ...]:
+    """The protocols asked for by `--protocol`, else those of `--task`, else `DEFAULT`.
+
+    Raises:
+        PluginError: there is no such protocol or task; the nearest is named.
+    """
+    asked = () if config.task is None else registry().task(config.task).protocols
+    for name in config.protocol:
+        protocol(name)
+    return tuple(config.protocol) or asked or DEFAULT
+
+
+def measure(opened: Opened, encoder: Encoder, names: Sequence[str], title: str) -> dict[str, Outcome]:
     """Outcome of each protocol for one encoder."""
-    features = embed_labelled(opened, encoder, title)
-    facts, task = opened.data.facts, opened.task
-    return {name: evaluate(name, facts, opened.codes, features, task) for name in names}
+    features = embed_labelled(opened, encoder, names, title)
+    return {name: evaluate(name, opened, encoder, features) for name in names}
 
 
-def embed_labelled(opened: Opened, encoder: Encoder, title: str) -> ItemFeatures:
-    """Features of every item that takes part."""
-    data = opened.data
-    encoder.to(device_of(opened.config))
-    with Bar(title, sys.stderr) as bar:
-        found = item_features(
-            encoder,
-            opened.maker,
-            data.catalog,
-            data.domain,
-            opened.window,
-            used_rows(data.facts, opened.codes),
-            progress=bar,
-        )
-    opened.unread |= {failure.failed: failure.reason for failure in found.failures}
-    return found
+def embed_labelled(opened: Opened, encoder: Encoder, names: Sequence[str], title: str) -> dict[str, ItemFeatures]:
+    """Features of every item that takes part, in the forms the protocols ask for."""
+    forms = {protocol(name).features for name in names} - {"encoder"}
+    return embed_forms(opened, encoder, forms, used_rows(opened.data.facts, opened.codes), title)
 
 
 def record(
@@ -100,12 +99,19 @@ def record(
 
 
 def write_predictions(path: Path, outcome: Outcome, task: Task) -> None:
-    """One row a test item: id, target and scores."""
+    """One row a test item: id, target and scores, or its figures where a protocol predicts nothing."""
     with path.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
+        scores = outcome.score.reshape(len(outcome.ids), -1)
+        if outcome.columns:
+            writer.writerow(["id", *outcome.columns])
+            writer.writerows(
+                [item, *("" if np.isnan(s) else f"{s:.6g}" for s in score)]
+                for item, score in zip(outcome.ids, scores, strict=True)
+            )
+            return
         names = task.classes or ("value",)
         writer.writerow(["id", "target", *names])
-        scores = outcome.score.reshape(len(outcome.ids), -1)
         for item, target, score in zip(outcome.ids, outcome.target, scores, strict=True):
             if task.kind == "multi-label":
                 known = "|".join(c for c, t in zip(task.classes, target, strict=True) if t == 1)

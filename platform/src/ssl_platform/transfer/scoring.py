@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import torch
 
 from ssl_platform.errors import LabelError, RunFailed, Unreadable
-from ssl_platform.transfer.dense_evaluation import foreground, item_metrics, mean_metrics, segment
-from ssl_platform.transfer.evaluation import Outcome
+from ssl_platform.transfer.dense_evaluation import dense_answer, foreground, item_metrics, segment
+from ssl_platform.transfer.evaluation import Outcome, together
 from ssl_platform.transfer.fitting import Parts
-from ssl_platform.transfer.intervals import over_groups
 from ssl_platform.transfer.item_evaluation import item_predictions
 from ssl_platform.transfer.masks import MaskedDomain, mask_paths
 from ssl_platform.transfer.metrics import mean_absolute_error, metrics_of
 from ssl_platform.transfer.model import TransferModel
 from ssl_platform.transfer.opening import Opened
-from ssl_platform.types import Metric
+from ssl_platform.transfer.protocols.answer import Answer, Function
 
 MOST_VALIDATED = 64  # items looked at to choose weights; the test items are all scored
 _VALIDATION_OVERLAP = 0.25
-
-Function = Callable[[np.ndarray, np.ndarray], float]
 
 
 class Scorer:
@@ -79,18 +73,14 @@ class Scorer:
         target, score, kept = self._predicted(model, entries)
         facts = self.parts.facts
         groups = [facts.group[e] for e in kept]
-        metrics: dict[str, Metric] = {
-            name: over_groups(metric, target, score, groups) for name, metric in self._metrics().items()
-        }
-        return Outcome(metrics, target, score, [facts.id[e] for e in kept], [{"columns": list(metrics)}])
+        answer = Answer(target, score, groups, [facts.id[e] for e in kept])
+        return together([answer], self._metrics())
 
     def _segmentation(self, model: TransferModel, entries: np.ndarray) -> Outcome:
         items, kept = self._segmented(model, entries, full=True)
         facts = self.parts.facts
-        metrics = mean_metrics(items, [facts.group[e] for e in kept])
-        score = np.array([[item.get(name, np.nan) for name in metrics] for item in items], dtype=np.float64)
-        details: dict[str, Any] = {"columns": list(metrics)}
-        return Outcome(metrics, np.zeros((len(items), 0)), score, [facts.id[e] for e in kept], [details])
+        answer = dense_answer(items, [facts.group[e] for e in kept], [facts.id[e] for e in kept])
+        return together([answer], {})
 
     def _metrics(self) -> dict[str, Function]:
         return dict(metrics_of(self.task.kind, self.task.positive_index))

@@ -207,14 +207,6 @@ class Multispectral(Domain):
 
         return write_prediction(row, prediction, path)
 
-    def dense_metrics(
-        self, target: np.ndarray, prediction: np.ndarray, spacing: Sequence[float], classes: Mapping[int, str]
-    ) -> dict[str, float]:
-        """Intersection over union of every class, and their mean (mIoU)."""
-        from ssl_platform_multispectral.metrics import intersection_over_union
-
-        return intersection_over_union(target, prediction, classes)
-
     def sample_data(self, folder: Path, seed: int = 0) -> Path:
         """180 labelled scenes of fields at two times, as Sentinel-2 GeoTIFFs with label rasters; written once."""
         from ssl_platform_multispectral.fields import write_sample_set

@@ -59,12 +59,12 @@ def part_iou(target: np.ndarray, prediction: np.ndarray, classes: Mapping[int, s
         classes: the parts to score by their number.
 
     Returns:
-        `miou`, and `iou_NAME` for each part.
+        `instance_miou`, and `instance_iou_NAME` for each part.
     """
     known = target >= 0
     found = {}
     for number, name in classes.items():
         a, b = (target == number) & known, (prediction == number) & known
         union = int((a | b).sum())
-        found[f"iou_{name}"] = float((a & b).sum()) / union if union else 1.0
-    return {"miou": float(np.mean(list(found.values()))) if found else float("nan"), **found}
+        found[f"instance_iou_{name}"] = float((a & b).sum()) / union if union else 1.0
+    return {"instance_miou": float(np.mean(list(found.values()))) if found else float("nan"), **found}

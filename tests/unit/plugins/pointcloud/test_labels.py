@@ -50,7 +50,7 @@ def test_iou_by_hand():
     target = np.array([0, 0, 0, 1, 1, 2, -1, -1])
     predicted = np.array([0, 0, 1, 1, 1, 0, 2, 2])
     found = part_iou(target, predicted, {0: "seat", 1: "leg", 2: "back", 3: "arm"})
-    assert found["iou_seat"] == pytest.approx(2 / 4) and found["iou_leg"] == pytest.approx(2 / 3)
-    assert found["iou_back"] == 0 and found["iou_arm"] == 1, "a part neither has was rightly left out"
-    assert found["miou"] == pytest.approx((0.5 + 2 / 3 + 0 + 1) / 4)
-    assert np.isnan(part_iou(target, predicted, {})["miou"])
+    assert found["instance_iou_seat"] == pytest.approx(2 / 4) and found["instance_iou_leg"] == pytest.approx(2 / 3)
+    assert found["instance_iou_back"] == 0 and found["instance_iou_arm"] == 1, "a part neither has was rightly left out"
+    assert found["instance_miou"] == pytest.approx((0.5 + 2 / 3 + 0 + 1) / 4)
+    assert np.isnan(part_iou(target, predicted, {})["instance_miou"])

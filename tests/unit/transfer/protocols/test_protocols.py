@@ -26,13 +26,13 @@ def splits(spread: float = 1.0) -> Splits:
 
 @pytest.mark.parametrize("protocol", [knn, linear])
 def test_separable_classes_are_found_and_noise_is_not(protocol) -> None:
-    target, score, items, _ = protocol(splits(0.3), CLASSES)
-    assert (score.argmax(1) == target).mean() == 1.0 and len(items) == 60
+    found = protocol(splits(0.3), CLASSES)
+    assert (found.score.argmax(1) == found.target).mean() == 1.0 and len(found.ids) == 60
     shuffled = splits(0.3)
     shuffled.train.target = shuffled.train.target[torch.randperm(90)]
     shuffled.val.target = shuffled.val.target[torch.randperm(30)]
-    target, score, *_ = protocol(shuffled, CLASSES)
-    assert (score.argmax(1) == target).mean() < 0.6
+    found = protocol(shuffled, CLASSES)
+    assert (found.score.argmax(1) == found.target).mean() < 0.6
 
 
 @pytest.mark.parametrize("protocol", [knn, linear])
@@ -40,7 +40,7 @@ def test_the_test_split_is_read_for_no_choice(protocol) -> None:
     a, b = splits(), splits()
     b._test.features = torch.full_like(b._test.features, float("nan"))
     b._test.target = torch.zeros_like(b._test.target)
-    assert protocol(a, CLASSES)[3] == protocol(b, CLASSES)[3]
+    assert protocol(a, CLASSES).details == protocol(b, CLASSES).details
 
 
 def test_the_test_split_opens_once() -> None:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ssl_platform.measures import knn_vote
 from ssl_platform.transfer.metrics import metrics_of
+from ssl_platform.transfer.protocols.answer import Answer, Budget
 from ssl_platform.transfer.protocols.splits import Labelled, Splits
 from ssl_platform.transfer.task import Task
 
@@ -38,12 +39,8 @@ def vote(features: Tensor, bank: Labelled, task: Task, k: int) -> np.ndarray:
     return found[:, 0] if task.kind == "regression" else found
 
 
-def knn(splits: Splits, task: Task) -> tuple[np.ndarray, np.ndarray, Labelled, dict[str, object]]:
-    """Choose k on the validation split, then vote with train and validation rows.
-
-    Returns:
-        target, score and items of the test split, and what was chosen.
-    """
+def knn(splits: Splits, task: Task, budget: Budget | None = None) -> Answer:
+    """Choose k on the validation split, then vote with train and validation rows. Nothing is drawn."""
     choose = next(iter(metrics_of(task.kind, task.positive_index).values()))
     best, best_value = NEIGHBOURS[0], -np.inf
     for k in (k for k in NEIGHBOURS if k <= len(splits.train)):
@@ -53,13 +50,5 @@ def knn(splits: Splits, task: Task) -> tuple[np.ndarray, np.ndarray, Labelled, d
         value = choose(splits.val.target.numpy(), vote(splits.val.features, splits.train, task, k))
         if value > best_value:
             best, best_value = k, value
-    bank = merged(splits.train, splits.val)
-    target, score, items = splits.final(lambda features: vote(features, bank, task, best))
-    return target, score, items, {"k": best, "temperature": TEMPERATURE}
-
-
-def merged(a: Labelled, b: Labelled) -> Labelled:
-    """Two sets of labelled features as one."""
-    return Labelled(
-        torch.cat([a.features, b.features]), torch.cat([a.target, b.target]), [*a.groups, *b.groups], [*a.ids, *b.ids]
-    )
+    bank = splits.train.with_(splits.val)
+    return splits.final(lambda features: vote(features, bank, task, best), {"k": best, "temperature": TEMPERATURE})

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ssl_platform.transfer.metrics import metrics_of
-from ssl_platform.transfer.protocols.knn import merged
+from ssl_platform.transfer.protocols.answer import Answer, Budget
 from ssl_platform.transfer.protocols.splits import Labelled, Splits
 from ssl_platform.transfer.task import Task
 
@@ -67,12 +67,8 @@ def _ridge(x: Tensor, y: Tensor, mean: Tensor, std: Tensor, decay: float) -> Pre
     return lambda features: (((features.double() - mean) / std) @ w + centre).numpy()
 
 
-def linear(splits: Splits, task: Task) -> tuple[np.ndarray, np.ndarray, Labelled, dict[str, object]]:
-    """Choose the weight decay on the validation split, refit on train and validation rows.
-
-    Returns:
-        target, score and items of the test split, and what was chosen.
-    """
+def linear(splits: Splits, task: Task, budget: Budget | None = None) -> Answer:
+    """Choose the weight decay on the validation split, refit on train and validation rows. Nothing is drawn."""
     choose = next(iter(metrics_of(task.kind, task.positive_index).values()))
     decay = 1e-2
     if len(splits.val):
@@ -81,6 +77,4 @@ def linear(splits: Splits, task: Task) -> tuple[np.ndarray, np.ndarray, Labelled
             reached = choose(splits.val.target.numpy(), fit_linear(splits.train, task, candidate)(splits.val.features))
             if reached > value:
                 decay, value = candidate, reached
-    predict = fit_linear(merged(splits.train, splits.val), task, decay)
-    target, score, items = splits.final(predict)
-    return target, score, items, {"weight_decay": decay}
+    return splits.final(fit_linear(splits.train.with_(splits.val), task, decay), {"weight_decay": decay})

@@ -4,32 +4,26 @@ A whole slide has one label and thousands of tiles, of which few may carry it; t
 which to look at: gated attention of Ilse, Tomczak and Welling, Attention-based Deep Multiple Instance Learning, ICML
 2018 (arXiv:1802.04712, equation 9). The encoder stays frozen.
 
-Features are bags: `[n, K, D]` with nan in the rows beyond an item's own windows (`bag_features`).
+Features are bags: `[n, K, D]` with nan in the rows beyond an item's own windows (`transfer.forms.bag_features`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ssl_platform.data.catalog import Catalog
-from ssl_platform.data.sequential import Sequential
-from ssl_platform.domain import Domain
-from ssl_platform.encoder import Encoder
 from ssl_platform.errors import UsageError
-from ssl_platform.transfer.features import ItemFeatures, window_features
 from ssl_platform.transfer.metrics import metrics_of
+from ssl_platform.transfer.protocols.answer import Answer, Budget
 from ssl_platform.transfer.protocols.splits import Labelled, Splits
 from ssl_platform.transfer.task import Task
-from ssl_platform.views.maker import ViewMaker
 
 HIDDEN = 128
 DROPOUT = 0.25
-STEPS = 1000
 LOOK_EVERY = 25
 BATCH = 32
 LR = 1e-3
@@ -68,52 +62,7 @@ class AttentionPool(nn.Module):
         return self.head(self.dropout(pooled))
 
 
-def bag_features(
-    encoder: Encoder,
-    maker: ViewMaker,
-    catalog: Catalog,
-    domain: Domain,
-    window: Sequence[int],
-    rows: np.ndarray,
-    *,
-    batch_size: int = 16,
-    workers: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> ItemFeatures:
-    """Embed the windows that stand for each item (`Domain.cover`), kept apart.
-
-    Args:
-        encoder: on the device to compute on.
-        maker: makes clean views.
-        catalog, domain: the items.
-        window: cells read along each axis.
-        rows: catalog rows, ascending.
-        batch_size: windows at once.
-        workers: reader processes.
-        progress: called with windows done and in all.
-
-    Returns:
-        `values` is `[n, K, D]` for the largest number of windows K, nan beyond an item's own.
-    """
-    batches = Sequential(
-        catalog, domain, window=window, batch_size=batch_size, windows="grid", rows=rows, workers=workers
-    )
-    found: dict[int, list[Tensor]] = {}
-    done = 0
-    for batch, features in window_features(encoder, maker, batches):
-        for row, vector in zip(batch.index.tolist(), features.pooled.float().cpu(), strict=True):
-            found.setdefault(row, []).append(vector)
-        done += len(batch)
-        if progress is not None:
-            progress(done, batches.total)
-    if not found:
-        return ItemFeatures(torch.zeros(0, 0, encoder.model.embed_dim), rows[:0], "grid", list(batches.failures))
-    read = np.array(sorted(found), dtype=np.int64)
-    bags = nn.utils.rnn.pad_sequence([torch.stack(found[int(row)]) for row in read], True, torch.nan)
-    return ItemFeatures(bags, read, "grid", list(batches.failures))
-
-
-def fit_mil(train: Labelled, val: Labelled, task: Task, seed: int = 0, steps: int = STEPS) -> tuple[Predict, int]:
+def fit_mil(train: Labelled, val: Labelled, task: Task, seed: int = 0, steps: int = 1000) -> tuple[Predict, int]:
     """Fit a head on bags; the weights of the look that is best on the validation bags are kept.
 
     Args:
@@ -175,12 +124,8 @@ def _loss(output: Tensor, target: Tensor, task: Task) -> Tensor:
     return F.binary_cross_entropy_with_logits(output[known], target[known].float())
 
 
-def mil(splits: Splits, task: Task) -> tuple[np.ndarray, np.ndarray, Labelled, dict[str, object]]:
-    """Fit on the training bags, choose the step on the validation bags.
-
-    Returns:
-        target, score and items of the test split, and what was chosen.
-    """
-    predict, step = fit_mil(splits.train, splits.val, task)
-    target, score, items = splits.final(predict)
-    return target, score, items, {"step": step, "hidden": HIDDEN, "lr": LR}
+def mil(splits: Splits, task: Task, budget: Budget | None = None) -> Answer:
+    """Fit on the training bags, choose the step on the validation bags."""
+    budget = budget or Budget()
+    predict, step = fit_mil(splits.train, splits.val, task, budget.seed, budget.steps)
+    return splits.final(predict, {"step": step, "hidden": HIDDEN, "lr": LR})

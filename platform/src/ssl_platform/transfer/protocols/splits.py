@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ssl_platform.errors import UsageError
+from ssl_platform.transfer.protocols.answer import Answer
 
 
 @dataclass
@@ -16,7 +19,7 @@ class Labelled:
     """Features and targets of some items.
 
     Attributes:
-        features: `[n, D]` float32.
+        features: `[n, D]` float32, or `[n, K, D]` bags with nan in the rows beyond an item's own.
         target: `[n]` classes (int64) or values, or `[n, K]` labels with nan for unknown.
         groups: `[n]`.
         ids: `[n]`.
@@ -30,13 +33,22 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def with_(self, other: Labelled) -> Labelled:
+        """These items followed by others."""
+        return Labelled(
+            torch.cat([self.features, other.features]),
+            torch.cat([self.target, other.target]),
+            [*self.groups, *other.groups],
+            [*self.ids, *other.ids],
+        )
+
 
 @dataclass
 class Splits:
     """The three splits of one evaluation.
 
-    A protocol chooses everything on `train` and `val`; `final(predict)` hands the test features over exactly once and
-    keeps the answer, so that no choice can look at it.
+    A protocol chooses everything on `train` and `val`; `final(predict)` hands the test features over exactly once, so
+    that no choice can look at them.
     """
 
     train: Labelled
@@ -44,11 +56,21 @@ class Splits:
     _test: Labelled
     _opened: bool = field(default=False, init=False)
 
-    def final(self, predict: Callable[[Tensor], np.ndarray]) -> tuple[np.ndarray, np.ndarray, Labelled]:
-        """Scores of the test split: `(target, score, items)`.
+    def final(self, predict: Callable[[Tensor], np.ndarray], details: dict[str, Any] | None = None) -> Answer:
+        """Scores of the test split.
 
         Args:
             predict: `[n, D]` features to `[n, K]` scores (or `[n]` values).
+            details: what was chosen.
+
+        Raises:
+            UsageError: the test split was opened before.
+        """
+        test = self.open()
+        return Answer(test.target.numpy(), predict(test.features), test.groups, test.ids, details or {})
+
+    def open(self) -> Labelled:
+        """The test split, once: for protocols whose answer is not a prediction for each item.
 
         Raises:
             UsageError: the test split was opened before.
@@ -56,4 +78,4 @@ class Splits:
         if self._opened:
             raise UsageError("the test split was already opened by this protocol: choose on train and val only")
         self._opened = True
-        return self._test.target.numpy(), predict(self._test.features), self._test
+        return self._test
