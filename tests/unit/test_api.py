@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import ssl_platform
-from ssl_platform import api
+from ssl_platform import api, authoring
 
 
 @pytest.mark.parametrize("name", api.AUTHORING)
@@ -17,6 +19,12 @@ def test_names_of_authors(name: str) -> None:
     found = getattr(api, name)
     assert found.__doc__ or name == "hookimpl"
     assert name in dir(api)
+
+
+def test_type_checkers_see_what_is_imported() -> None:
+    nodes = ast.walk(ast.parse(Path(authoring.__file__).read_text(encoding="utf-8")))
+    seen = {a.asname: n.module for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names if a.asname}
+    assert seen == api.AUTHORING
 
 
 @pytest.mark.parametrize("name", api.COMMANDS)

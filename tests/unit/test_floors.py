@@ -30,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"train", "survey"},
     {"transfer"},
     {"analysis", "report"},
-    {"doctor", "api"},
+    {"doctor", "api", "authoring", "scaffold"},
     {"testing"},
     {"cli", "__main__", "__init__"},
 ]
@@ -44,6 +44,8 @@ LIGHT = (
     "builtin",
     "configure",
     "api",
+    "authoring",
+    "scaffold",
     "doctor",
     "downloads",
     "domain",
@@ -51,7 +53,7 @@ LIGHT = (
     "types",
     "errors",
 )
-NO_NUMPY = ("cli", "plugins", "builtin", "api", "doctor", "plan", "errors")
+NO_NUMPY = ("cli", "plugins", "builtin", "api", "authoring", "scaffold", "doctor", "plan", "errors")
 
 
 def modules() -> list[Path]:

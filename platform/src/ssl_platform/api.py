@@ -10,60 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssl_platform.authoring import AUTHORING
+
 if TYPE_CHECKING:
+    from ssl_platform.authoring import *  # noqa: F403 - the names `__getattr__` serves, with their types
     from ssl_platform.config.schema import RunConfig
 
 Paths = str | Path | Sequence[str | Path]
-
-AUTHORING: dict[str, str] = {
-    **dict.fromkeys(
-        (
-            "BackboneDeclaration",
-            "CheckDeclaration",
-            "DatasetDeclaration",
-            "DomainDeclaration",
-            "ObjectiveDeclaration",
-            "ProtocolDeclaration",
-            "Setting",
-            "TaskDeclaration",
-            "hookimpl",
-        ),
-        "ssl_platform.plugins",
-    ),
-    **dict.fromkeys(("Domain", "DomainOptions"), "ssl_platform.domain"),
-    **dict.fromkeys(
-        (
-            "Batch",
-            "Channel",
-            "Features",
-            "Layout",
-            "Loss",
-            "Mask",
-            "Metric",
-            "Part",
-            "Result",
-            "Row",
-            "Sample",
-            "Step",
-            "Tokens",
-            "View",
-            "Views",
-            "Window",
-        ),
-        "ssl_platform.types",
-    ),
-    **dict.fromkeys(("ModelSpec", "Plan", "Reads", "Refresh", "ViewSpec"), "ssl_platform.plan"),
-    **dict.fromkeys(("Export", "Objective", "ObjectiveConfig", "Player", "objective"), "ssl_platform.objectives.base"),
-    **dict.fromkeys(("Backbone", "Normaliser"), "ssl_platform.nn.backbone"),
-    "Tokenizer": "ssl_platform.nn.tokenizer",
-    "Operation": "ssl_platform.views.operation",
-    "Draws": "ssl_platform.draws",
-    **dict.fromkeys(
-        ("ConfigError", "DataError", "PluginError", "SslPlatformError", "Unreadable", "UsageError"),
-        "ssl_platform.errors",
-    ),
-}
-"""What a plugin may import from here, and where it lives."""
 
 COMMANDS = ("pretrain", "probe", "finetune", "predict", "embed", "compare", "export", "report", "scan", "load_encoder")
 

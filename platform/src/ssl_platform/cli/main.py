@@ -42,11 +42,12 @@ SECTIONS: dict[str, dict[str, str]] = {
         "objectives": "Objectives installed, and where they fit.",
         "recipes": "Complete, runnable experiments that are shipped.",
         "plugins": "What is installed, from where, and what is wrong with it.",
+        "new-plugin": "Write a plugin of your own that works at once.",
         "doctor": "Do each thing a run needs once, and say what fails.",
     },
 }
 COMMANDS = [name for section in SECTIONS.values() for name in section]
-"""Each is `command` in `ssl_platform.cli.<name>`, imported when it is run."""
+"""Each is `command` in `ssl_platform.cli.<name>` (`_` for `-`), imported when it is run."""
 
 
 class Program(click.Group):
@@ -60,7 +61,7 @@ class Program(click.Group):
         """The command, imported, or None."""
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = importlib.import_module(f"ssl_platform.cli.{cmd_name}").command
+        found: click.Command = importlib.import_module(f"ssl_platform.cli.{cmd_name.replace('-', '_')}").command
         return found
 
     def resolve_command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 GROUP = "ssl_platform.plugins"
@@ -30,3 +31,23 @@ def write_distribution(
     (info / "entry_points.txt").write_text(f"[{GROUP}]\n{name or module} = {module}\n", encoding="utf-8")
     (folder / f"{module}.py").write_text(code, encoding="utf-8")
     return folder
+
+
+def link_project(project: Path, site: Path) -> list[Path]:
+    """What an editable install of a source tree leaves: metadata told from its `pyproject.toml`.
+
+    Args:
+        project: folder with `pyproject.toml` and `src/`.
+        site: gets the metadata; made where it is not there.
+
+    Returns:
+        The folders to put on `sys.path` (or `PYTHONPATH`).
+    """
+    about = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    info = site / f"{about['name'].replace('-', '_')}-{about['version']}.dist-info"
+    info.mkdir(parents=True)
+    metadata = f"Metadata-Version: 2.1\nName: {about['name']}\nVersion: {about['version']}\n"
+    (info / "METADATA").write_text(metadata, encoding="utf-8")
+    points = "".join(f"{name} = {module}\n" for name, module in about["entry-points"][GROUP].items())
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\n{points}", encoding="utf-8")
+    return [site, project / "src"]

@@ -1,0 +1,1 @@
+"""`ssl-platform new-plugin`: from a name to a distribution that installs, passes its tests and trains."""
