@@ -33,8 +33,9 @@ RANK_LOST = 0.5
 compare whole embeddings: simclr without negatives, vicreg without variance and covariance and byol without
 stop-gradient end at 0.33 to 0.45, healthy runs above 0.7."""
 RANK_LOST_TOKENS = 0.2
-"""The same for families that predict tokens, whose pooled embedding rightly gathers in few strong directions: healthy
-mae goes through 0.45."""
+"""The same for families that predict tokens, whose pooled embedding rightly gathers in few strong directions (healthy
+mae goes through 0.45), and for those with a teacher's distributions, whose own signs come first: healthy dino$
+on volumes goes through 0.33 while its kNN rises."""
 AGREED_RANK, AGREED_LOSS = 0.75, 0.002
 """Collapsed when views agree perfectly (loss under this fraction of its trivial value) while rank is lost: a slower
 form of the same controls; healthy simclr agrees as well but gains rank."""
@@ -169,9 +170,9 @@ def _collapsed_embedding(look: Look, untrained: Look, trivial: float | None, fam
             f"{likely}",
         )
     kept = look.effective_rank / max(untrained.effective_rank, 1e-6)
-    tokens = family in TOKEN_FAMILIES
-    agreed = not tokens and trivial is not None and look.loss is not None and look.loss < AGREED_LOSS * trivial
-    if kept < (RANK_LOST_TOKENS if tokens else RANK_LOST) or (agreed and kept < AGREED_RANK):
+    gathers = family in TOKEN_FAMILIES or look.teacher_entropy is not None
+    agreed = not gathers and trivial is not None and look.loss is not None and look.loss < AGREED_LOSS * trivial
+    if kept < (RANK_LOST_TOKENS if gathers else RANK_LOST) or (agreed and kept < AGREED_RANK):
         return Verdict(
             "collapsed",
             f"embeddings use few directions (effective rank {look.effective_rank:.1f}, untrained "
