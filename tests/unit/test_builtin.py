@@ -12,8 +12,20 @@ from ssl_platform.plugins import registry
 
 
 def test_every_factory_can_be_imported() -> None:
-    for declaration in [*registry().objectives(), *registry().backbones()]:
-        assert callable(registry().load(declaration)), declaration.name
+    found = registry()
+    for declaration in [*found.objectives(), *found.backbones(), *found.tasks(), *found.protocols()]:
+        assert callable(found.load(declaration)), declaration.name
+
+
+def test_tasks_name_their_metrics_and_protocols() -> None:
+    from ssl_platform.transfer.metrics import metrics_of
+
+    kinds = ("classification", "multi-label", "regression")
+    for task in builtin.ssl_platform_tasks():
+        if task.name in kinds:
+            assert task.metrics == tuple(metrics_of(task.name)), task.name
+        for name in task.protocols:
+            assert set(registry().protocol(name).tasks) & {*kinds, "segmentation"}, name
 
 
 def test_vit_offers_and_settings_are_the_class_ones() -> None:

@@ -150,6 +150,13 @@ def ssl_platform_tasks() -> list[TaskDeclaration]:
             protocols=("retrieval",),
         ),
         TaskDeclaration(
+            name="fewshot",
+            factory="ssl_platform.transfer.protocols.fewshot:fewshot",
+            summary="Classes told from a few labelled items",
+            metrics=("accuracy",),
+            protocols=("fewshot",),
+        ),
+        TaskDeclaration(
             name="mil",
             factory="ssl_platform.transfer.protocols.mil:mil",
             summary="A label of an item from a bag of its windows (multiple-instance learning)",
@@ -185,6 +192,29 @@ def ssl_platform_protocols() -> list[ProtocolDeclaration]:
             tasks=(*labels, "regression"),
             trains=True,
             features="windows",
+            seeded=True,
+        ),
+        ProtocolDeclaration(
+            name="attentive",
+            factory=f"{where}attentive:attentive",
+            summary="A learned query attends to all tokens, then a linear head",
+            tasks=(*labels, "regression"),
+            offers=("tokens",),
+            trains=True,
+            features="tokens",
+            seeded=True,
+        ),
+        ProtocolDeclaration(
+            name="svm",
+            factory=f"{where}svm:svm",
+            summary="Linear support-vector machine, one class against the rest",
+            tasks=labels,
+            trains=True,
+        ),
+        ProtocolDeclaration(
+            name="fewshot",
+            factory=f"{where}fewshot:fewshot",
+            summary="Episodes of N classes told from K labelled items each",
             seeded=True,
         ),
         ProtocolDeclaration(

@@ -67,7 +67,7 @@ def test_a_protocol_that_does_not_suit_the_labels(
         probed(encoder, toy_masks, tmp_path / "run", "knn")
     table = toy_data.with_name("numbers.csv")
     table.write_text("path,label\n" + "".join(f"item{i}.npy,{i / 3:.3f}\n" for i in range(8)))
-    with pytest.raises(ConfigError, match=r"--protocol retrieval: .* of regression: protocols for it: knn"):
+    with pytest.raises(ConfigError, match=r"--protocol retrieval: .* of regression: protocols for it: attentive, knn"):
         probed(encoder, table, tmp_path / "run", task="retrieval")
 
 
@@ -85,6 +85,6 @@ def test_retrieval_leaves_the_query_s_group_out(toy_encoder: Write, toy_data: Pa
 
 
 def test_bags_of_windows_are_pooled_by_attention(toy_encoder: Write, toy_data: Path, tmp_path: Path) -> None:
-    found = probed(toy_encoder(), toy_data, tmp_path / "run", "mil,knn", overrides={"probe.steps": 25})
-    assert {"mil/accuracy", "mil/auc", "knn/auc"} <= set(found["metrics"])
+    found = probed(toy_encoder(), toy_data, tmp_path / "run", "mil,knn,attentive,svm", overrides={"probe.steps": 25})
+    assert {"mil/accuracy", "mil/auc", "knn/auc", "attentive/auc", "svm/macro_f1"} <= set(found["metrics"])
     assert found["details"]["mil"][0]["step"] <= 25

@@ -144,7 +144,8 @@ def together(answers: Sequence[Answer], functions: Mapping[str, Function]) -> Ou
     """
     first = answers[0]
     target, score = (np.concatenate([getattr(a, name) for a in answers]) for name in ("target", "score"))
-    groups = [group for answer in answers for group in answer.groups]
+    apart = first.over != "groups" and len(answers) > 1  # episodes of one round are not those of another
+    groups = [f"{i}: {group}" if apart else group for i, answer in enumerate(answers) for group in answer.groups]
     ids = [item for answer in answers for item in answer.ids]
     chosen = first.functions or functions
     metrics = {}

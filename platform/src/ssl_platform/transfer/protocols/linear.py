@@ -36,28 +36,45 @@ def fit_linear(bank: Labelled, task: Task, decay: float, iterations: int = 200) 
     x = (x - mean) / std
     if task.kind == "regression":
         return _ridge(x, bank.target.double(), mean, std, decay)
-    weight = torch.zeros(x.shape[1], len(task.classes), dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(len(task.classes), dtype=torch.float64, requires_grad=True)
     target = bank.target
     known = None if task.kind == "classification" else ~torch.isnan(target)
-    optimiser = torch.optim.LBFGS(
-        [weight, bias], max_iter=iterations, tolerance_grad=1e-7, history_size=20, line_search_fn="strong_wolfe"
-    )
 
-    def loss() -> Tensor:
-        optimiser.zero_grad()
+    def objective(weight: Tensor, bias: Tensor) -> Tensor:
         logits = x @ weight + bias
         if known is None:
             fit = F.cross_entropy(logits, target.long())
         else:
             fit = F.binary_cross_entropy_with_logits(logits[known], target.double()[known])
-        value = fit + 0.5 * decay * weight.square().sum()
+        return fit + 0.5 * decay * weight.square().sum()
+
+    w, b = minimise(objective, x.shape[1], len(task.classes), iterations)
+    return lambda features: (((features.double() - mean) / std) @ w + b).numpy()
+
+
+def minimise(
+    objective: Callable[[Tensor, Tensor], Tensor], dim: int, outputs: int, iterations: int = 200
+) -> tuple[Tensor, Tensor]:
+    """Weights `[dim, outputs]` and biases `[outputs]` (float64) that minimise a convex objective, by L-BFGS from zero.
+
+    Args:
+        objective: of weights and biases, a scalar.
+        dim, outputs: their sizes.
+        iterations: most iterations.
+    """
+    weight = torch.zeros(dim, outputs, dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(outputs, dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS(
+        [weight, bias], max_iter=iterations, tolerance_grad=1e-7, history_size=20, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        value = objective(weight, bias)
         value.backward()
         return value
 
-    optimiser.step(loss)
-    w, b = weight.detach(), bias.detach()
-    return lambda features: (((features.double() - mean) / std) @ w + b).numpy()
+    optimiser.step(closure)
+    return weight.detach(), bias.detach()
 
 
 def _ridge(x: Tensor, y: Tensor, mean: Tensor, std: Tensor, decay: float) -> Predict:
