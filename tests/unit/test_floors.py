@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
     {"data", "domain", "plugins", "builtin"},
     {"encoder", "weights", "input_contract", "opening", "configure", "downloads"},
     {"objectives"},
-    {"train", "survey"},
+    {"train", "survey", "preparing"},
     {"transfer"},
     {"analysis", "report"},
     {"doctor", "api", "authoring", "scaffold"},

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from ssl_platform.data.shards.packing import Packs
 from ssl_platform.errors import DataError
 from ssl_platform.plan import Reads
 from ssl_platform.types import Layout, Part, Row, Window
@@ -30,7 +31,7 @@ class DomainOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Domain:
+class Domain(Packs):
     """A kind of data.
 
     Attributes:

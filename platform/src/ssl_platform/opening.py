@@ -21,6 +21,8 @@ from ssl_platform.data.masks import aside_lines
 from ssl_platform.data.progress import Bar
 from ssl_platform.data.quarantine import Quarantined, check_fraction, write_quarantine
 from ssl_platform.data.scan import Scan, scan
+from ssl_platform.data.shards.facts import beside_labels
+from ssl_platform.data.shards.reopen import PreparedData, prepared_data
 from ssl_platform.data.split_file import write as write_splits
 from ssl_platform.data.splits import Splits
 from ssl_platform.data.table import read_table
@@ -92,8 +94,12 @@ class OpenData:
         return served
 
 
-def make_domain(config: RunConfig) -> Domain:
-    """The domain of a configuration with its own `data.*` options.
+def make_domain(config: RunConfig, prepared: PreparedData | None = None) -> Domain:
+    """The domain of a configuration with its own `data.*` options, and its cache.
+
+    Args:
+        config: names it.
+        prepared: prepared data it reads, whose options count where no others are asked for.
 
     Raises:
         ConfigError, PluginError: it is not named, not installed, or an option is wrong.
@@ -103,7 +109,13 @@ def make_domain(config: RunConfig) -> Domain:
     declared = registry().domain(config.domain)
     kind: Any = registry().load(declared)
     own = {k: v for k, v in (config.data.model_extra or {}).items() if k in kind.Options.model_fields}
+    cache = Cache(config.cache.dir, config.cache.max_gb)
+    if prepared is not None:
+        if prepared.about.domain != config.domain:
+            raise DataError(f"{prepared.place.name} is data of {prepared.about.domain}, not of {config.domain}")
+        return prepared.domain(kind, own, cache)
     domain: Domain = kind(kind.Options.model_validate(own))
+    domain.cache = cache
     return domain
 
 
@@ -118,13 +130,17 @@ def open_data(config: RunConfig, *, quarantine: Path | None = None, out: TextIO 
     Raises:
         UsageError: the data, its labels or its splits cannot be used; one line.
     """
-    domain = make_domain(config)
-    domain.cache = Cache(config.cache.dir, config.cache.max_gb)
     data, lines = config.data, []
     paths, manifest_path = [str(p) for p in data.paths], data.manifest
+    prepared = prepared_data(paths)
+    domain = make_domain(config, prepared)
+    cache = domain.cache
+    assert cache is not None
+    if prepared is not None and manifest_path is not None:
+        raise ConfigError(f"{prepared.place.name} brings its own facts: join others with --labels {manifest_path}")
     sample = not paths and manifest_path is None
     if sample:
-        manifest_path = str(_sample_set(domain, domain.cache.folder))
+        manifest_path = str(_sample_set(domain, cache.folder))
         lines.append(f"data: no --data given, using the sample set of {domain.name} in {Path(manifest_path).parent}")
     manifest: Manifest | None = None
     roots = list(paths)
@@ -133,6 +149,10 @@ def open_data(config: RunConfig, *, quarantine: Path | None = None, out: TextIO 
         lines += manifest.notes
         paths = [manifest_path]
     claims = None if manifest is None else manifest.claims
+    if prepared is not None:
+        claims, roots = prepared.claims(labels=config.labels.source is None), [*paths, *prepared.about.roots]
+    elif claims is not None and config.command == "prepare":
+        claims = beside_labels(claims)
     if claims is not None and claims.labels and config.command in OF_ITEMS and config.task is None:
         claims = replace(claims, columns={name: v for name, v in claims.columns.items() if name != "mask"})
 
@@ -143,21 +163,26 @@ def open_data(config: RunConfig, *, quarantine: Path | None = None, out: TextIO 
     def overrides(catalog: Catalog) -> Iterable[tuple[int, dict[str, str]]]:
         return join(catalog).overrides(domain)
 
-    with Bar("headers", out) as bar:
-        found = scan(
-            paths,
-            domain,
-            folder=domain.cache.folder,
-            include=data.include,
-            masks=_masks(config, manifest),
-            items=None if manifest is None else manifest.items,
-            overrides=overrides if claims is not None or config.labels.source else None,
-            max_bad_fraction=_limit(config),
-            quarantine=quarantine,
-            progress=bar,
-        )
+    told = overrides if claims is not None or config.labels.source else None
+    limit = _limit(config)
+    if prepared is not None:
+        found = prepared.scan(domain, check=data.check, overrides=told, max_bad_fraction=limit, quarantine=quarantine)
+    else:
+        with Bar("headers", out) as bar:
+            found = scan(
+                paths,
+                domain,
+                folder=cache.folder,
+                include=data.include,
+                masks=_masks(config, manifest),
+                items=None if manifest is None else manifest.items,
+                overrides=told,
+                max_bad_fraction=limit,
+                quarantine=quarantine,
+                progress=bar,
+            )
     lines += [*found.lines, *aside_lines(found.masks)]
-    cache, domain = domain.cache, found.domain
+    domain = found.domain
     domain.cache = cache
     for key, (value, why) in found.settled.items():
         name = f"data.{key.removeprefix('data.')}"
@@ -183,6 +208,8 @@ def _readable(found: Scan, config: RunConfig, listed: Path | None, lines: list[s
     """
     scanning = config.command == "scan"
     catalog = _subset(found.catalog, config.data)
+    if config.command == "prepare":  # which reads all content anyway
+        return catalog
     seen = content.look(catalog, found.domain, config.data.check, keep=not scanning, out=out)
     lines += seen.lines
     if seen.quarantined:

@@ -13,6 +13,7 @@ from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.manifest import write_manifest
 from ssl_platform.data.paths import candidates, expand
 from ssl_platform.data.quarantine import Quarantined, check_fraction, write_quarantine
+from ssl_platform.data.shards.reopen import prepared_data
 from ssl_platform.data.summary import label_counts, summarise
 from ssl_platform.domain import Domain
 from ssl_platform.errors import DataError
@@ -75,6 +76,9 @@ def tell_domain(paths: Sequence[str], known: Registry) -> str:
     Raises:
         DataError: none does, or several do.
     """
+    prepared = prepared_data(paths)
+    if prepared is not None:
+        return prepared.about.domain
     roots = expand(paths)
     claims: dict[str, int] = {}
     for declared in known.domains():

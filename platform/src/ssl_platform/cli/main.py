@@ -20,6 +20,7 @@ from ssl_platform.errors import SslPlatformError, did_you_mean
 SECTIONS: dict[str, dict[str, str]] = {
     "Data": {
         "scan": "Say what would be used, set aside, quarantined: the check to run first.",
+        "prepare": "Pack data into shards that --data reads, in the form they are read from.",
         "cache": "List, verify or prune prepared items.",
         "datasets": "Public datasets the platform knows as they are downloaded.",
     },

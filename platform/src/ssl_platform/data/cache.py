@@ -25,10 +25,11 @@ from ssl_platform.data.entry import open_entry, payload_bytes, write_entry
 from ssl_platform.data.fingerprint import fingerprint
 from ssl_platform.data.prepared import Prepared, settle
 from ssl_platform.data.upkeep import default_folder, entry_files, folder_bytes
-from ssl_platform.errors import CacheError
+from ssl_platform.errors import CacheError, DataError, Misfit
 from ssl_platform.types import Row
 
 if TYPE_CHECKING:
+    from ssl_platform.data.shards.held import Shards
     from ssl_platform.domain import Domain
 
 __all__ = ["Cache", "Prepared", "default_folder"]
@@ -48,9 +49,13 @@ class Cache:
         max_gb: largest size on disk in GB (`cache.max_gb`). Items the run does not use give way, least recently used
             first; when the run's own do not fit, writing fails.
         open_items: entries kept mapped at once; None for an eighth of the files a process may open, at most 1024.
+
+    Attributes:
+        shards: prepared data whose items are read, or None.
     """
 
     def __init__(self, folder: Path | str | None = None, max_gb: float = 50.0, open_items: int | None = None) -> None:
+        self.shards: Shards | None = None
         self.folder = Path(folder).expanduser() if folder else default_folder()
         self.max_gb = max_gb
         self.open_items = open_items or _open_limit()
@@ -64,7 +69,7 @@ class Cache:
         self._counted, self._bytes = -_RECOUNT_SECONDS, 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("folder", "max_gb", "open_items", "started")}
+        return {name: getattr(self, name) for name in ("folder", "max_gb", "open_items", "started", "shards")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -72,10 +77,11 @@ class Cache:
 
     # ------------------------------------------------------------------------------------------------------- opening
     def open(self, row: Row, domain: Domain) -> Prepared:
-        """The prepared item, made by `domain.prepare` if it is not there or damaged.
+        """The prepared item, made by `domain.prepare` if it is not there or damaged; or as shards hold it.
 
         Raises:
-            Unreadable: the item cannot be prepared.
+            Unreadable: the item cannot be prepared, or the shard that holds it is damaged.
+            DataError: shards hold it as other options made it.
             CacheError: it cannot be written.
         """
         known = (row.id, row.fingerprint)
@@ -86,7 +92,10 @@ class Cache:
             key = self._keys[known] = self.key(row, domain)
             if len(self._keys) > 64 * self.open_items:
                 self._keys.popitem(last=False)
-        return self._entry(key, row, lambda: domain.prepare(row), domain)
+        if self.shards is not None and self.shards.arrays:
+            shards = self.shards
+            return self._held(key, lambda: _other_options(shards, row))
+        return self._entry(key, row, lambda: domain.prepare(domain.located(row)), domain)
 
     def open_mask(self, row: Row, path: Path, domain: Domain, resample: bool = False) -> Prepared:
         """A label mask of the item in the item's grid, as data `[1, *shape]`, made by `domain.read_mask`.
@@ -105,6 +114,9 @@ class Cache:
             self._forget()
         known = (row.id, f"{path}\0{resample}")
         key = self._keys.get(known)
+        if self.shards is not None and not path.exists():
+            key = self._keys[known] = key or self.mask_key(row, path, domain)
+            return self._held(key, lambda: Misfit("it did not fit its image when the data were prepared"))
         if key is None:
             key = self._keys[known] = self._hash(self.key(row, domain), fingerprint(path), f"mask {resample}")
         return self._entry(
@@ -163,12 +175,38 @@ class Cache:
         for part in reversed(missing):
             part.mkdir(mode=0o700, exist_ok=True)
 
+    def _held(self, key: str, absent: Callable[[], Exception]) -> Prepared:
+        """What shards hold under a key.
+
+        Raises:
+            Unreadable: it is damaged.
+        """
+        assert self.shards is not None
+        found = self._open.get(key)
+        if found is None:
+            found = self.shards.entry(key)
+            if found is None:
+                raise absent()
+            self._open[key] = found
+            while len(self._open) > self.open_items:
+                self._open.popitem(last=False)
+        self._open.move_to_end(key)
+        return found
+
     # -------------------------------------------------------------------------------------------------------- naming
     def key(self, row: Row, domain: Domain) -> str:
         """Name of the row's entry: a hash of its content and of everything `prepare` depends on."""
         content = row.fingerprint or fingerprint(Path(row.path))
         facts = (row.shape, row.spacing, row.channels, row.dtype, sorted(row.meta.items()))
         return self._hash(content, row.id.partition("#")[2], facts, _transform(domain))
+
+    def mask_key(self, row: Row, path: Path, domain: Domain) -> str:
+        """Name of a mask in shards, which do not ask whether its file is still there."""
+        return self._hash(self.key(row, domain), str(path), "mask")
+
+    def extra_key(self, row: Row, domain: Domain, name: str) -> str:
+        """Name of what a domain packs beside an item."""
+        return self._hash(self.key(row, domain), "extra", name)
 
     @staticmethod
     def _hash(*parts: Any) -> str:
@@ -217,6 +255,14 @@ def _transform(domain: Domain) -> list[Any]:
     kind, layout = type(domain), domain.layout
     options = json.dumps(dict(domain.prepare_key()), sort_keys=True, default=str)
     return [FORMAT, kind.__module__, kind.__qualname__, options, layout.axes, layout.unit, layout.fill]
+
+
+def _other_options(shards: Shards, row: Row) -> DataError:
+    """The error where shards do not hold an item as it is asked for."""
+    return DataError(
+        f"{shards.place.name} does not hold {row.id!r} as these options make it: leave out the data.* keys that differ "
+        "from those it was prepared with (they are in its prepared.json), or prepare the data again"
+    )
 
 
 def _open_limit() -> int:

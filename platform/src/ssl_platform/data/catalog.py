@@ -65,7 +65,7 @@ def record(row: Row) -> dict[str, Any]:
     }
 
 
-def _as_row(values: dict[str, Any]) -> Row:
+def as_row(values: dict[str, Any]) -> Row:
     """The inverse of `record`."""
     label, meta, parts = values.pop("stored_label"), values.pop("meta"), values.pop("parts")
     for name in ("shape", "spacing", "channels"):
@@ -137,12 +137,12 @@ class Catalog:
     def _row(self, i: int) -> Row:
         if not 0 <= i < len(self):
             raise IndexError(f"row {i} of a catalog of {len(self)}")
-        return _as_row({name: column[i].as_py() for name, column in self._columns})
+        return as_row({name: column[i].as_py() for name, column in self._columns})
 
     def rows(self) -> Iterator[Row]:
         """All items in order."""
         for batch in self.table.select(SCHEMA.names).to_batches(max_chunksize=1024):
-            yield from map(_as_row, batch.to_pylist())
+            yield from map(as_row, batch.to_pylist())
 
     def column(self, name: str) -> list[Any]:
         """The values of one column, in order.

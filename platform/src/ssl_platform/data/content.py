@@ -51,10 +51,11 @@ def look(catalog: Catalog, domain: Domain, how: How, *, keep: bool, out: TextIO 
     Raises:
         SslPlatformError: the cache cannot be written.
     """
+    held = domain.cache is not None and domain.cache.shards is not None and domain.cache.shards.arrays
     if not _wanted(how, catalog, domain, keep):
         return Content(catalog, lines=_unread(how, catalog, domain, keep))
     with Bar("read", out) as bar:
-        found = (prepare if keep and domain.prepares else verify)(catalog, domain, progress=bar)
+        found = (prepare if held or (keep and domain.prepares) else verify)(catalog, domain, progress=bar)
     bad = found.unreadable
     lines = [f"unlike its set: {item}: {why}" for item, why in found.odd.items()]
     if not keep:

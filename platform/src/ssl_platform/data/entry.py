@@ -14,15 +14,24 @@ import math
 import mmap
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from ssl_platform.data.blocks import BlockArray, BlockMask, block_shape, write_blocks
-from ssl_platform.data.entry_header import HEAD, MAGIC, header_of
+from ssl_platform.data.blocks import BlockArray, BlockMask, Box, Writer, block_shape, write_blocks
+from ssl_platform.data.entry_header import HEAD, MAGIC, Header, header_of
 from ssl_platform.data.files import replace_file
-from ssl_platform.data.prepared import Prepared
+from ssl_platform.data.prepared import Blocks, Mask, Prepared
+from ssl_platform.data.squeezed import (
+    CODEC,
+    SqueezedArray,
+    SqueezedBlocks,
+    SqueezedMask,
+    squeezed_block,
+    write_squeezed,
+)
 
 
 class _Summing:
@@ -42,13 +51,14 @@ def payload_bytes(shape: tuple[int, ...], dtype: str, valid: bool = False) -> in
     return math.prod(shape) * np.dtype(dtype).itemsize + (math.prod(shape[1:]) if valid else 0)
 
 
-def write_entry(path: Path, item: Prepared, source: str) -> int:
+def write_entry(path: Path, item: Prepared, source: str, created: float | None = None) -> int:
     """Write a settled item atomically, readable by its owner only.
 
     Args:
         path: of the entry.
         item: plain arrays, from `settle`.
         source: path it came from.
+        created: seconds since 1970; now when None. A constant makes equal items equal bytes.
 
     Returns:
         bytes written.
@@ -58,14 +68,66 @@ def write_entry(path: Path, item: Prepared, source: str) -> int:
     """
     data = np.ascontiguousarray(item.data)
     block = block_shape(data.shape[1:], data.dtype.itemsize)
-    header: dict[str, Any] = {
+
+    def body(stream: Writer) -> bool:
+        write_blocks(stream, data, block)
+        if item.valid is not None:
+            write_blocks(stream, np.asarray(item.valid).view(np.uint8)[None], block)
+        if item.foreground is not None:
+            stream.write(np.ascontiguousarray(item.foreground).data)
+        return item.valid is not None
+
+    cells = None if item.foreground is None else item.foreground.shape
+    header = _header(item, data.shape, data.dtype, block, source, created)
+    return _write(path, {**header, "foreground": cells}, body)
+
+
+def write_squeezed_entry(
+    path: Path,
+    item: Prepared,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    read: Callable[[Box], tuple[np.ndarray, np.ndarray | None]],
+    source: str,
+) -> int:
+    """Write an item that need not fit in memory, its blocks compressed without loss.
+
+    Args:
+        path: of the entry.
+        item: spacing, channels, facts and geometry; its data are not looked at.
+        shape: `[C, *shape]`.
+        dtype: of the values.
+        read: gives the values `[C, *sizes]` of a box and where they are valid (None: everywhere).
+        source: path it came from.
+
+    Returns:
+        bytes written.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    block = squeezed_block(shape[1:], np.dtype(dtype).itemsize * shape[0])
+    header = _header(item, shape, np.dtype(dtype), block, source, 0.0)
+    return _write(path, {**header, "codec": CODEC}, lambda stream: write_squeezed(stream, shape, block, read))
+
+
+def _header(
+    item: Prepared,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    block: tuple[int, ...],
+    source: str,
+    created: float | None,
+) -> dict[str, Any]:
+    """What the header says before the arrays are written."""
+    return {
         "source": source,
-        "created": time.time(),
-        "shape": data.shape,
-        "dtype": data.dtype.name,
+        "created": time.time() if created is None else created,
+        "shape": shape,
+        "dtype": dtype.name,
         "block": block,
-        "valid": item.valid is not None,
-        "foreground": None if item.foreground is None else item.foreground.shape,
+        "valid": False,
+        "foreground": None,
         "start": 0,
         "length": 0,
         "checksum": 0,
@@ -73,20 +135,21 @@ def write_entry(path: Path, item: Prepared, source: str) -> int:
             {"spacing": item.spacing, "channels": item.channels, "facts": item.facts, "geometry": item.geometry}
         ),
     }
+
+
+def _write(path: Path, header: dict[str, Any], body: Callable[[Writer], bool]) -> int:
+    """Write an entry: `body` writes its arrays and says whether a validity mask is among them."""
     # the numbers known last take at most 20 digits more than the zeros that stand for them
     start = -(-(HEAD.size + len(json.dumps(header)) + 60) // mmap.PAGESIZE) * mmap.PAGESIZE
     with replace_file(path) as temporary:
         temporary.touch(mode=0o600, exist_ok=False)
         with temporary.open("wb") as stream:
             stream.seek(start)
-            body = _Summing(stream)
-            write_blocks(body, data, block)
-            if item.valid is not None:
-                write_blocks(body, np.asarray(item.valid).view(np.uint8)[None], block)
-            if item.foreground is not None:
-                body.write(np.ascontiguousarray(item.foreground).data)
+            summing = _Summing(stream)
+            valid = body(summing)
             length = stream.tell()
-            text = json.dumps({**header, "start": start, "length": length, "checksum": body.checksum}).encode()
+            known = {"valid": valid, "start": start, "length": length, "checksum": summing.checksum}
+            text = json.dumps({**header, **known}).encode()
             stream.seek(0)
             stream.write(HEAD.pack(MAGIC, len(text), zlib.crc32(text)) + text)
             stream.truncate(length)
@@ -106,8 +169,23 @@ def open_entry(path: Path) -> Prepared:
     small = header.block == header.shape[1:]
     if not small and hasattr(memory, "madvise"):
         memory.madvise(mmap.MADV_RANDOM)  # what a window needs is asked for run by run; no read-ahead beyond it
-    data = BlockArray(memory, header.start, header.shape, np.dtype(header.dtype), header.block)
-    valid, offset = None, header.start + payload_bytes(header.shape, header.dtype)
+    return mapped(memory, header)
+
+
+def mapped(memory: mmap.mmap, header: Header, at: int = 0) -> Prepared:
+    """The item of an entry that lies in mapped memory.
+
+    Args:
+        memory: holds it.
+        header: of the entry.
+        at: where the entry begins.
+    """
+    if header.codec:
+        length, dtype = header.length - header.start, np.dtype(header.dtype)
+        stored = SqueezedBlocks(memory, at + header.start, header.shape, dtype, header.block, length)
+        return _about(SqueezedArray(stored), SqueezedMask(stored) if header.valid else None, None, header)
+    data = BlockArray(memory, at + header.start, header.shape, np.dtype(header.dtype), header.block)
+    valid, offset = None, at + header.start + payload_bytes(header.shape, header.dtype)
     if header.valid:
         shape = (1, *header.shape[1:])
         valid = BlockMask(BlockArray(memory, offset, shape, np.dtype(bool), header.block))
@@ -116,6 +194,10 @@ def open_entry(path: Path) -> Prepared:
     if header.foreground is not None:
         cells = memory[offset : offset + math.prod(header.foreground) * 4]
         foreground = np.frombuffer(cells, np.int32).reshape(header.foreground)
+    return _about(data, valid, foreground, header)
+
+
+def _about(data: Blocks, valid: Mask | None, foreground: np.ndarray | None, header: Header) -> Prepared:
     about = _arrays(header.about)
     return Prepared(
         data=data,

@@ -32,6 +32,7 @@ class Header:
         length: bytes of the file.
         checksum: CRC-32 of everything from `start` on.
         about: spacing, channels, facts, geometry.
+        codec: how blocks are compressed (`squeezed`), or empty.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Header:
     length: int
     checksum: int
     about: dict[str, Any]
+    codec: str = ""
 
 
 def read_header(path: Path) -> Header:
@@ -58,8 +60,13 @@ def read_header(path: Path) -> Header:
         return header_of(stream, path)
 
 
-def header_of(stream: BinaryIO, path: Path) -> Header:
-    """The header at the beginning of an open entry, checked.
+def header_of(stream: BinaryIO, path: Path, length: int | None = None) -> Header:
+    """The header of the entry that begins where an open file stands, checked.
+
+    Args:
+        stream: the file.
+        path: its name, for messages.
+        length: bytes the entry has; None where it is the whole file.
 
     Raises:
         CacheError: it is damaged.
@@ -67,17 +74,17 @@ def header_of(stream: BinaryIO, path: Path) -> Header:
     head = stream.read(HEAD.size)
     if len(head) < HEAD.size:
         raise CacheError(f"{path} is damaged: it ends within its header")
-    magic, length, checksum = HEAD.unpack(head)
+    magic, size, checksum = HEAD.unpack(head)
     if magic != MAGIC:
         raise CacheError(f"{path} is damaged: it does not begin like a prepared item")
-    text = stream.read(length)
-    if len(text) != length or zlib.crc32(text) != checksum:
+    text = stream.read(size)
+    if len(text) != size or zlib.crc32(text) != checksum:
         raise CacheError(f"{path} is damaged: its header does not match its checksum")
     values = json.loads(text)
     for name in ("shape", "block", "foreground"):
         values[name] = None if values[name] is None else tuple(values[name])
     header = Header(**values)
-    found = os.fstat(stream.fileno()).st_size
+    found = os.fstat(stream.fileno()).st_size if length is None else length
     if found != header.length:
         raise CacheError(f"{path} is damaged: {found} bytes of {header.length}")
     return header

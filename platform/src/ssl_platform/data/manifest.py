@@ -120,16 +120,7 @@ def write_manifest(rows: Sequence[Row], facts: Facts, path: str | Path, codes: n
     path = Path(path)
     base = posixpath.abspath(path.parent)
     own = [rows[i] for i in facts.row.tolist()]
-    columns = _path_columns(own, base)
-    columns["id"] = list(facts.id)
-    columns["label"] = list(facts.label)
-    columns["mask"] = [_from(mask, base) if mask else "" for mask in facts.mask]
-    columns["group"] = [""] * len(own) if facts.group_rule == "file" else list(facts.group)
-    columns |= _parts(facts, codes)
-    columns["window"] = [box_text(box) for box in facts.window]
-    columns["pair"] = list(facts.pair)
-    columns["time"] = [_time(seconds) for seconds in facts.time.tolist()]
-    columns |= {name: list(values) for name, values in facts.meta.items() if name not in columns}
+    columns = {**_path_columns(own, base), "id": list(facts.id), **fact_columns(facts, codes, base)}
     kept = {name: values for name, values in columns.items() if name.startswith("path") or any(values)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -137,6 +128,24 @@ def write_manifest(rows: Sequence[Row], facts: Facts, path: str | Path, codes: n
         writer.writerow(kept)
         writer.writerows(zip(*kept.values(), strict=True))
     return path
+
+
+def fact_columns(facts: Facts, codes: np.ndarray | None = None, base: str = "/") -> dict[str, list[str]]:
+    """What is known of each entry besides its item, as the columns of a manifest.
+
+    Args:
+        facts: what is known.
+        codes: `[folds, n]` parts of a drawn split; None keeps the columns as they were given.
+        base: folder below which paths of masks are written relative to it; all stay absolute by default.
+    """
+    columns = {"label": list(facts.label)}
+    columns["mask"] = [(mask if base == "/" else _from(mask, base)) if mask else "" for mask in facts.mask]
+    columns["group"] = [""] * len(facts) if facts.group_rule == "file" else list(facts.group)
+    columns |= _parts(facts, codes)
+    columns["window"] = [box_text(box) for box in facts.window]
+    columns["pair"] = list(facts.pair)
+    columns["time"] = [_time(seconds) for seconds in facts.time.tolist()]
+    return columns | {name: list(values) for name, values in facts.meta.items() if name not in (*columns, "id")}
 
 
 def _from(path: str, base: str) -> str:

@@ -8,16 +8,22 @@ from typing import Any
 import numpy as np
 
 from ssl_platform.data.blocks import BlockArray, BlockMask
+from ssl_platform.data.squeezed import SqueezedArray, SqueezedMask
 from ssl_platform.errors import Unreadable
 from ssl_platform.types import Row
+
+Blocks = BlockArray | SqueezedArray
+"""An array on disk."""
+Mask = BlockMask | SqueezedMask
+"""A validity mask on disk."""
 
 
 @dataclass
 class Prepared:
     """A whole item in the grid its windows are read from.
 
-    A domain's `prepare` fills it with plain arrays; from the cache, `data` is a `BlockArray` and `valid`
-    a `BlockMask`: boxes read only what they cover and `np.asarray` gives all.
+    A domain's `prepare` fills it with plain arrays; from the cache or from shards, `data` and `valid` are
+    arrays on disk (`Blocks`, `Mask`): boxes read only what they cover and `np.asarray` gives all.
 
     Attributes:
         data: `[C, *shape]` in storage dtype (int16, uint8, float16 and float32 are usual).
@@ -32,10 +38,10 @@ class Prepared:
             spectrograms on the device); empty otherwise. It is compared with the row's and not stored.
     """
 
-    data: np.ndarray | BlockArray
+    data: np.ndarray | Blocks
     spacing: tuple[float, ...] = ()
     channels: tuple[str, ...] = ()
-    valid: np.ndarray | BlockMask | None = None
+    valid: np.ndarray | Mask | None = None
     foreground: np.ndarray | None = None
     facts: dict[str, float] = field(default_factory=dict)
     geometry: dict[str, Any] = field(default_factory=dict)

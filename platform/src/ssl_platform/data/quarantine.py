@@ -42,6 +42,12 @@ def write_quarantine(items: Sequence[Quarantined], path: Path) -> None:
         table.writerows((item.path, item.reason) for item in items)
 
 
+def parse_quarantine(content: bytes) -> list[Quarantined]:
+    """The inverse of `write_quarantine`, of its content."""
+    rows = csv.reader(content.decode("utf-8").splitlines())
+    return [Quarantined(*row) for row in list(rows)[1:] if len(row) == 2]
+
+
 def check_fraction(bad: Sequence[Quarantined], good: int, limit: float, listed: Path | None = None) -> None:
     """Stop when too much is unreadable, or everything.
 

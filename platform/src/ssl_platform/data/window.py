@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssl_platform.data.blocks import BlockArray, BlockMask
-from ssl_platform.data.prepared import Prepared
+from ssl_platform.data.prepared import Blocks, Mask, Prepared
 from ssl_platform.errors import DataError
 from ssl_platform.types import Layout, Part, Row, Window
 
@@ -126,13 +125,13 @@ def read_window(prepared: Prepared, row: Row, window: Window, layout: Layout) ->
     return Part(data, valid, prepared.channels or row.channels, tuple(spacing), origin)
 
 
-def _take(data: np.ndarray | BlockArray, box: tuple[tuple[int, int], ...]) -> np.ndarray:
-    if isinstance(data, BlockArray):
+def _take(data: np.ndarray | Blocks, box: tuple[tuple[int, int], ...]) -> np.ndarray:
+    if isinstance(data, Blocks):
         return data.read(box)
     return data[(slice(None), *(slice(a, b) for a, b in box))].copy()
 
 
-def _take_mask(valid: np.ndarray | BlockMask, box: tuple[tuple[int, int], ...]) -> np.ndarray:
-    if isinstance(valid, BlockMask):
+def _take_mask(valid: np.ndarray | Mask, box: tuple[tuple[int, int], ...]) -> np.ndarray:
+    if isinstance(valid, Mask):
         return valid.read(box)
     return valid[tuple(slice(a, b) for a, b in box)].copy()
