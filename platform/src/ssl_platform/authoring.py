@@ -55,6 +55,11 @@ if TYPE_CHECKING:
     from ssl_platform.plugins import Setting as Setting
     from ssl_platform.plugins import TaskDeclaration as TaskDeclaration
     from ssl_platform.plugins import hookimpl as hookimpl
+    from ssl_platform.transfer.protocols.answer import Answer as Answer
+    from ssl_platform.transfer.protocols.answer import Budget as Budget
+    from ssl_platform.transfer.protocols.splits import Labelled as Labelled
+    from ssl_platform.transfer.protocols.splits import Splits as Splits
+    from ssl_platform.transfer.task import Task as Task
     from ssl_platform.types import Batch as Batch
     from ssl_platform.types import Channel as Channel
     from ssl_platform.types import Features as Features
@@ -95,6 +100,9 @@ _MODULES: dict[str, str] = {
     "plan": "ModelSpec Plan Reads Refresh ViewSpec",
     "plugins": "BackboneDeclaration CheckDeclaration DatasetDeclaration DomainDeclaration ObjectiveDeclaration "
     "ProtocolDeclaration Setting TaskDeclaration hookimpl",
+    "transfer.protocols.answer": "Answer Budget",
+    "transfer.protocols.splits": "Labelled Splits",
+    "transfer.task": "Task",
     "types": "Batch Channel Features Geometry Layout Loss Mask Metric Part PartBatch Result Row Sample Step Tokens "
     "View Views Window",
     "views.operation": "Context Operation between drawn where_drawn",
