@@ -70,7 +70,7 @@ def _train(method: Objective, lr: float, steps: int = STEPS) -> Verdict:
     torch.manual_seed(0)
     net = small_backbone()
     method.build(net, {})
-    views = ViewsConfig(local_size=8)
+    views = ViewsConfig(local_size=8, strength=0.4)
     maker = ViewMaker(toy_layout(), method.plan(method.config), views, seed=0, window=(16, 16))
     items = [toy_batch(32, start=start) for start in (0, 32, 64, 96)]
     monitor = Monitor(lambda: items, maker.clean)
