@@ -1,7 +1,9 @@
 """Does pretraining help? Measures it on the sample set and writes the table of docs/results.md.
 
     python benchmarks/results.py                                  # all of it; run it again to go on where it stopped
+    python benchmarks/results.py --domain audio
     python benchmarks/results.py --objectives mae --seeds 1 --steps 200
+    python benchmarks/results.py --domain audio --data recordings --labels-file labels.csv
 
 For every objective and seed an encoder is pretrained without labels on the domain's sample set. It is then measured on
 the test items beside its own architecture with random weights of the same seed: a linear probe on frozen features with
@@ -27,11 +29,31 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-DOMAIN = "medical3d"
 LABELS, DRAWS = 10, 3
-COMMON: dict[str, Any] = {"data.batch_size": 16, "health.knn": False}
-RECIPES: dict[str, dict[str, Any]] = {"mae": {"trainer.max_steps": 800}, "dino": {"trainer.max_steps": 300}}
-"""Settings of pretraining by objective, of about equal cost; what is not named keeps its default."""
+COMMON: dict[str, Any] = {"health.knn": False}
+RECIPES: dict[str, dict[str, dict[str, Any]]] = {
+    "medical3d": {
+        "mae": {"trainer.max_steps": 600, "data.batch_size": 16},
+        "dino": {
+            "trainer.max_steps": 300,
+            "data.batch_size": 16,
+            "data.window": [56, 56, 56],
+            "views.global_size": 40,
+            "views.local_size": 24,
+            "views.rotate": 90,
+        },
+    },
+    "multispectral": {"mae": {}},
+    "wholeslide": {"simclr": {}},
+    "video": {"mae": {}},
+    "audio": {"mae": {}},
+    "pointcloud": {"simclr": {}},
+}
+"""Settings of pretraining by domain and objective; what is not named keeps its default.
+
+DINO learns what two crops of an item share. Those of a sample volume share the direction of their layers, which names
+the item and not its class: crops are turned, and cut from windows with room between them.
+"""
 FINETUNE: dict[str, Any] = {"finetune.steps": 300}
 METRICS = ("accuracy", "auc")
 PROTOCOLS = {
@@ -39,7 +61,7 @@ PROTOCOLS = {
     "finetune": "fine-tune, {labels} labels",
     "linear-few": "frozen linear probe, {labels} labels",
 }
-BEGIN, END = "<!-- results: written by benchmarks/results.py -->\n", "<!-- end of results -->"
+BEGIN, END = "<!-- results of {name}: written by benchmarks/results.py -->\n", "<!-- end of {name} -->"
 
 
 @dataclass(frozen=True)
@@ -47,13 +69,15 @@ class Case:
     """One measurement: an encoder of one objective and seed under one protocol.
 
     Attributes:
+        source: domain, and data and labels where they are not its sample set.
         objective: pretraining objective.
         seed: of pretraining, of the random weights beside it, of the labels drawn and of fine-tuning.
         protocol: a key of `PROTOCOLS`.
         pretraining, evaluation: dotted keys.
-        data_id: of the sample set.
+        data_id: of the data.
     """
 
+    source: dict[str, Any]
     objective: str
     seed: int
     protocol: str
@@ -69,7 +93,8 @@ class Case:
     @property
     def run(self) -> str:
         """Name of the pretraining run, shared by the protocols."""
-        return f"{self.objective}-{self.seed}-{digest([self.objective, self.seed, self.pretraining, self.data_id])}"
+        decides = [self.source, self.objective, self.seed, self.pretraining, self.data_id]
+        return f"{self.source['domain']}-{self.objective}-{self.seed}-{digest(decides)}"
 
 
 @dataclass
@@ -90,12 +115,18 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:10]
 
 
-def sample_set() -> str:
-    """Id of the sample set; written where it is not there yet."""
+def source_of(args: argparse.Namespace) -> dict[str, Any]:
+    """What names the data."""
+    named = {"domain": args.domain, "data": args.data, "labels": args.labels_file}
+    return {key: str(value) for key, value in named.items() if value is not None}
+
+
+def identity(source: dict[str, Any]) -> str:
+    """Id of the data; a sample set is written where it is not there yet."""
     from ssl_platform.configure import configure
     from ssl_platform.opening import open_data
 
-    return open_data(configure("probe", domain=DOMAIN, task="classification")).catalog.id
+    return open_data(configure("probe", **source, task="classification")).catalog.id
 
 
 def cases(args: argparse.Namespace, data_id: str) -> list[Case]:
@@ -104,8 +135,9 @@ def cases(args: argparse.Namespace, data_id: str) -> list[Case]:
 
     extra = parse_overrides(args.set)
     found = []
-    for objective in args.objectives:
-        pretraining = {**COMMON, **RECIPES.get(objective, {}), "scale": args.scale}
+    recipes = RECIPES[args.domain]
+    for objective in args.objectives or recipes:
+        pretraining = {**COMMON, **recipes.get(objective, {}), "scale": args.scale}
         if args.steps is not None:
             pretraining["trainer.max_steps"] = args.steps
         for seed in range(args.seeds):
@@ -114,7 +146,9 @@ def cases(args: argparse.Namespace, data_id: str) -> list[Case]:
                     evaluation = {} if protocol == "linear" else {"labels.count": args.labels, "labels.draw": draw}
                     if protocol == "finetune":
                         evaluation |= {**FINETUNE, "finetune.steps": args.finetune_steps}
-                    found.append(Case(objective, seed, protocol, {**pretraining, **extra}, evaluation, data_id))
+                    found.append(
+                        Case(source_of(args), objective, seed, protocol, {**pretraining, **extra}, evaluation, data_id)
+                    )
     return found
 
 
@@ -130,7 +164,7 @@ def pretrained(case: Case, out: Path) -> Path:
     if (folder / "config.yaml").exists():
         api.pretrain(run=folder, resume=True)
     else:
-        api.pretrain(domain=DOMAIN, objective=case.objective, seed=case.seed, run=folder, overrides=case.pretraining)
+        api.pretrain(**case.source, objective=case.objective, seed=case.seed, run=folder, overrides=case.pretraining)
     return folder
 
 
@@ -194,32 +228,39 @@ def table(rows: Sequence[dict[str, Any]], labels: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_page(page: Path, text: str) -> None:
-    """Put the table between the page's marks; without them, at its end."""
-    old = page.read_text(encoding="utf-8") if page.exists() else "# Results\n\n"
-    head, _, rest = old.partition(BEGIN)
-    tail = rest.partition(END)[2] if rest else "\n"
+def write_page(page: Path, name: str, text: str) -> None:
+    """Put the table between the marks of `name`; without them, at the page's end under a heading."""
+    begin, end = BEGIN.format(name=name), END.format(name=name)
+    old = page.read_text(encoding="utf-8") if page.exists() else "# Results\n"
+    if begin not in old:
+        old = f"{old.rstrip()}\n\n## {name}\n\n{begin}{end}\n"
+    head, _, rest = old.partition(begin)
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(f"{head}{BEGIN}{text}{END}{tail}", encoding="utf-8")
+    page.write_text(f"{head}{begin}{text}{end}{rest.partition(end)[2]}", encoding="utf-8")
 
 
 def _without_folder(words: Sequence[str]) -> list[str]:
-    """The arguments that decide numbers: where rows are kept is not one of them."""
+    """The arguments that decide numbers, of paths their last part: where rows are kept is not one of them."""
     kept = list(words)
-    if "--out" in kept:
-        at = kept.index("--out")
+    for option in {"--out", "--page"} & set(kept):
+        at = kept.index(option)
         del kept[at : at + 2]
-    return kept
+    return [Path(word).name if "/" in word else word for word in kept]
 
 
-def _steps(wanted: Sequence[Case]) -> dict[str, Any]:
-    return {case.objective: case.pretraining.get("trainer.max_steps", "default") for case in wanted}
+def _settings(case: Case) -> str:
+    """The objective and what it was trained with."""
+    named = (f"{key}={value}" for key, value in case.pretraining.items() if key not in (*COMMON, "scale"))
+    return f"{case.objective} ({', '.join(named) or 'defaults'})"
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Measure what is missing and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--objectives", nargs="+", default=list(RECIPES), metavar="NAME")
+    parser.add_argument("--domain", default="medical3d", choices=list(RECIPES))
+    parser.add_argument("--data", type=Path, help="instead of the domain's sample set")
+    parser.add_argument("--labels-file", type=Path, help="labels of --data")
+    parser.add_argument("--objectives", nargs="+", metavar="NAME", help="instead of the domain's recipes")
     parser.add_argument("--seeds", type=int, default=3, help="pretraining seeds")
     parser.add_argument("--steps", type=int, help="pretraining steps instead of the recipe's")
     parser.add_argument("--finetune-steps", type=int, default=FINETUNE["finetune.steps"])
@@ -233,22 +274,23 @@ def main(words: Sequence[str] | None = None) -> None:
     args = parser.parse_args(words)
     given = list(sys.argv[1:] if words is None else words)
 
-    data_id = sample_set()
+    data_id = identity(source_of(args))
     wanted = cases(args, data_id)
     rows = []
     for number, case in enumerate(wanted, 1):
         print(f"--- {number} of {len(wanted)}: {case.objective}, seed {case.seed}, {case.protocol}", flush=True)
         rows.append(measured(case, args.out))
-    steps = ", ".join(f"{name} {made} steps" for name, made in _steps(wanted).items())
+    settings = "; ".join(_settings(case) for case in {case.objective: case for case in wanted}.values())
+    what = f"{args.data.name} ({args.domain})" if args.data else f"the sample set of {args.domain}"
     command = shlex.join(["python", "benchmarks/results.py", *_without_folder(given)])
     text = (
-        f"Made by `{command}`: the sample set of {DOMAIN} (data {data_id}), {steps}, "
+        f"Made by `{command}`: {what} (data {data_id}), {settings}, "
         f"{args.seeds} seeds. Means over seeds; the difference is paired by seed, its interval is Student's over "
         f"pretraining seeds. `random init` is the same architecture with random weights under the same protocol, with "
         f"the same labels, drawn {args.draws} times where there are few; fine-tuning picks its step on the validation "
         f"items.\n\n{table(rows, args.labels)}"
     )
-    write_page(args.page, text)
+    write_page(args.page, f"{args.domain} {args.data.name}" if args.data else args.domain, text)
     print(table(rows, args.labels))
     print(f"table {args.page}")
 
