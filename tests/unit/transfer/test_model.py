@@ -89,5 +89,5 @@ def test_one_line_errors(toy_encoder: Write, tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="newer ssl-platform"):
         ModelRecord.from_dict({**record.as_dict(), "format": 99})
     model.backbone.spec = None
-    with pytest.raises(ConfigError, match="segmentation needs an encoder of grids"):
+    with pytest.raises(ConfigError, match="segmentation needs an encoder that was built by name"):
         TransferModel(model.backbone, TASKS["segmentation"])

@@ -42,8 +42,9 @@ class Manifest:
 
     @property
     def masks(self) -> list[str]:
-        """Files that are masks, never images."""
-        return [path for path in self.claims.columns.get("mask", ()) if path]
+        """Files that are masks, never images: those of the column but items that hold their own labels."""
+        items = {str(item.path) for item in self.items}
+        return [path for path in self.claims.columns.get("mask", ()) if path and path not in items]
 
 
 def read_manifest(

@@ -67,7 +67,7 @@ class PointTokenizer(Tokenizer):
         values = torch.cat([content, x[..., self.rank :]], dim=-1).flatten(2)
         if self.absent is not None:
             values = torch.cat([values, self._absent(view, values)], dim=-1)
-        low, side = _cube(view, self.rank)
+        low, side = cube_of(view, self.rank)
         coords = (groups.centre - low[:, None]) / side[:, None, None].clamp_min(1e-12)
         spacing = torch.ones_like(low) if view.spacing is None else view.spacing
         return Tokens(values, coords, side[:, None] * spacing, None, groups.valid)
@@ -143,7 +143,7 @@ def _content(xyz: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
     return offset / unit, unit
 
 
-def _cube(view: View, rank: int) -> tuple[Tensor, Tensor]:
+def cube_of(view: View, rank: int) -> tuple[Tensor, Tensor]:
     """Lowest corner `[B, S]` and side `[B]` of the smallest cube centred on the bounding box of the valid points."""
     xyz = view.x[..., :rank].detach()
     low, high = xyz, xyz

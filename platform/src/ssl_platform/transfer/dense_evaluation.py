@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -58,13 +59,38 @@ def segment(
         found: Tensor = model(maker.clean(batch, size=tuple(window)))
         return found
 
+    if domain.layout.points:
+        windows = [replace(w, key=0) for w in domain.cover(row, window)]
+        return points_together(logits, windows, row.shape[0], model.task.outputs, batch_size)
     found = sliding_window(logits, row.shape, window, model.task.outputs, overlap, batch_size)
     return found.argmax(axis=0).astype(np.int16)
 
 
-def foreground(classes: Sequence[str], values: Sequence[int]) -> dict[int, str]:
-    """The classes that are scored, by number: all but the one whose mask value is 0."""
-    return {n: name for n, (name, value) in enumerate(zip(classes, values, strict=True)) if value != 0}
+@torch.inference_mode()
+def points_together(
+    logits: Callable[[list[Window]], Tensor], windows: list[Window], count: int, classes: int, batch: int
+) -> np.ndarray:
+    """`[count]` int16 classes of the points of an item: the mean of the probabilities of the windows that hold them.
+
+    Args:
+        logits: reads some windows and returns `[b, classes, points]` logits; what lies beyond the item is left out.
+        windows: ranges of points that cover the item.
+        count: points of the item.
+        classes: channels of the logits.
+        batch: windows at once.
+    """
+    total = np.zeros((classes, count), np.float32)
+    for first in range(0, len(windows), batch):
+        chosen = windows[first : first + batch]
+        for window, found in zip(chosen, logits(chosen).float().softmax(dim=1).cpu().numpy(), strict=True):
+            low, high = max(0, window.start[0]), min(count, window.start[0] + window.size[0])
+            total[:, low:high] += found[:, low - window.start[0] : high - window.start[0]]
+    return total.argmax(axis=0).astype(np.int16)
+
+
+def foreground(classes: Sequence[str], values: Sequence[int], points: bool = False) -> dict[int, str]:
+    """The classes that are scored, by number: of grids all but the one whose mask value is 0, of point sets all."""
+    return {n: name for n, (name, value) in enumerate(zip(classes, values, strict=True)) if points or value != 0}
 
 
 def item_metrics(

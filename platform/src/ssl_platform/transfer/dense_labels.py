@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ssl_platform.types import Geometry, PartBatch
+from ssl_platform.nn.point_groups import nearest_points
+from ssl_platform.types import Geometry, PartBatch, View
+from ssl_platform.views.clouds import coordinates
 
 
 def carry_labels(mask: PartBatch, geometry: Geometry, size: tuple[int, ...], ignore: int) -> Tensor:
@@ -35,6 +37,28 @@ def carry_labels(mask: PartBatch, geometry: Geometry, size: tuple[int, ...], ign
     if mask.valid is not None:
         inside = inside & mask.valid.flatten(1).gather(1, flat)
     return torch.where(inside, label, ignore).view(len(mask.data), *size)
+
+
+def carry_point_labels(mask: PartBatch, points: PartBatch, view: View, ignore: int) -> Tensor:
+    """The label of every point of a view: that of the window's point nearest to where it lies.
+
+    Without jitter that is the point itself.
+
+    Args:
+        mask: `[B, N, 1]` integer labels of the window's points.
+        points: `[B, N, C]` the window's points.
+        view: of them, with geometry and spacing.
+        ignore: label of invalid points.
+
+    Returns:
+        `[B, n]` int64.
+    """
+    assert view.geometry is not None and view.spacing is not None
+    source = view.geometry.to_source(coordinates(view.x, view.spacing).to(view.geometry.matrix.dtype))
+    stored = points.data[..., : source.shape[-1]].to(source.dtype)
+    nearest, _ = nearest_points(source, stored, 1, points.valid)
+    label = mask.data[..., 0].long().gather(1, nearest[..., 0])
+    return label if view.valid is None else torch.where(view.valid, label, ignore)
 
 
 def dice_cross_entropy(logits: Tensor, target: Tensor, ignore: int, smooth: float = 1e-5) -> Tensor:

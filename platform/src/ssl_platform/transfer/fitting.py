@@ -51,7 +51,7 @@ def choose_parts(opened: Opened) -> Parts:
     """The labelled entries of the round `finetune.fold`.
 
     Raises:
-        ConfigError: there is no such round, or the task is none of the domain's.
+        ConfigError: there is no such round.
         LabelError: no labelled items to train or to test on.
     """
     config, facts, codes = opened.config, opened.data.facts, opened.codes
@@ -60,9 +60,6 @@ def choose_parts(opened: Opened) -> Parts:
         raise ConfigError(f"finetune.fold={fold}: the split has {len(codes)} round(s)")
     if len(codes) > 1:
         lines.append(f"finetune: round {fold} of {len(codes)} of the cross-validation (finetune.fold chooses another)")
-    kind = opened.task.kind
-    if kind == "segmentation" and opened.data.domain.layout.points:
-        raise ConfigError("--task segmentation: point sets cannot be segmented yet")
     labelled = facts.labelled
     train, validation, test = (np.flatnonzero((codes[fold - 1] == code) & labelled) for code in (1, 2, 3))
     for name, entries in (("train", train), ("test", test)):

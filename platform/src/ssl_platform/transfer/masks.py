@@ -38,7 +38,7 @@ class MaskedDomain(Domain):
         self._foreground: dict[str, np.ndarray] = {}
 
     def classes(self, row: Row, window: Window | None = None) -> Part:
-        """The classes of a window (of the whole item by default): data `[1, *size]` int16.
+        """The classes of a window (of the whole item by default): data `[1, *size]` int16, `[N, 1]` of points.
 
         Raises:
             Unreadable: the mask cannot be read.
@@ -46,18 +46,34 @@ class MaskedDomain(Domain):
         assert self.cache is not None
         prepared = self.cache.open_mask(row, Path(self.masks[row.id]), self.domain, self.resample)
         whole = Window((0,) * len(row.shape), tuple(row.shape))
-        part = read_window(prepared, row, window or whole, replace(self.layout, fill=0.0))
+        line = replace(self.layout, axes="C T") if self.layout.points else self.layout  # points lie in a row
+        part = read_window(prepared, row, window or whole, replace(line, fill=0.0))
+        if self.layout.points:
+            part = replace(part, data=part.data.T, spacing=(), origin=())
         classes = np.full(part.data.shape, UNKNOWN, dtype=np.int16)
         for number, value in enumerate(self.values):
             classes[part.data == value] = number
         return replace(part, data=classes)
 
+    def target(self, row: Row) -> np.ndarray:
+        """`[*shape]` int16 classes of a whole item.
+
+        Raises:
+            Unreadable: the mask cannot be read.
+        """
+        data = self.classes(row).data
+        return data[:, 0] if self.layout.points else data[0]
+
     def read(self, row: Row, window: Window) -> dict[str, Part]:
-        """The parts of the domain, and the mask."""
+        """The parts of the domain, and the mask. Of points the ones that labels are of are read (key 0)."""
+        if self.layout.points:
+            window = replace(window, key=0)
         return {**self.domain.read(row, window), "mask": self.classes(row, window)}
 
     def place(self, row: Row, size: Sequence[int], uniforms: np.ndarray) -> Window:
         """A third of the windows hold a cell of a labelled class; the others lie where the domain puts them."""
+        if self.layout.points:  # every point is labelled
+            return self.domain.place(row, size, uniforms)
         rank = len(row.shape)
         cells = self._cells(row)
         if len(cells) and uniforms[rank] < FOREGROUND:
@@ -69,7 +85,7 @@ class MaskedDomain(Domain):
     def _cells(self, row: Row) -> np.ndarray:
         """`[n, S]` some cells of the labelled classes, each class with the same share."""
         if row.id not in self._foreground:
-            classes = self.classes(row).data[0]
+            classes = self.target(row)
             first = 1 if self.values and self.values[0] == 0 else 0
             draw = np.random.default_rng(0)
             found = [np.argwhere(classes == number) for number in range(first, len(self.values))]

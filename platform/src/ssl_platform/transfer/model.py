@@ -19,6 +19,7 @@ from ssl_platform.encoder import EncoderRecord, build_backbone
 from ssl_platform.errors import ConfigError, EncoderError
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.dense import DenseDecoder
+from ssl_platform.transfer.point_decoder import PointDecoder
 from ssl_platform.transfer.task import Task
 from ssl_platform.types import Features, View
 from ssl_platform.weights import fill, read_weights, reading_record, write_weights
@@ -115,7 +116,7 @@ class TransferModel(nn.Module):
         shift, scale: `[1]`, what turns a regression head's output into the target's unit.
 
     Raises:
-        ConfigError: segmentation of point sets or with a backbone that has no maps.
+        ConfigError: segmentation with a backbone that has no maps, or no tokens for point sets.
     """
 
     shift: Tensor
@@ -125,7 +126,7 @@ class TransferModel(nn.Module):
         super().__init__()
         self.backbone, self.task, self.frozen = backbone, task, frozen
         self.dense = task.kind == "segmentation"
-        self.head: LinearHead | DenseDecoder
+        self.head: LinearHead | DenseDecoder | PointDecoder
         if self.dense:
             self.head = _decoder(backbone, task.outputs, width)
         else:
@@ -143,7 +144,7 @@ class TransferModel(nn.Module):
         return self
 
     def forward(self, view: View) -> Tensor:
-        """`[B, K]` logits (values in the target's unit for regression), or `[B, K, *size]` logits."""
+        """`[B, K]` logits (values in the target's unit for regression), or `[B, K, *size]` (`[B, K, N]`) logits."""
         if self.frozen:
             with torch.no_grad():
                 features = self.backbone(view)
@@ -152,15 +153,22 @@ class TransferModel(nn.Module):
         if isinstance(self.head, DenseDecoder):
             dense: Tensor = self.head(features, self.backbone.normalise(view).x)
             return dense
+        if isinstance(self.head, PointDecoder):
+            points: Tensor = self.head(features, self.backbone.normalise(view))
+            return points
         found: Tensor = self.head(features)
         return found.float() * self.scale + self.shift if self.task.kind == "regression" else found
 
 
-def _decoder(backbone: Backbone, outputs: int, width: int) -> DenseDecoder:
+def _decoder(backbone: Backbone, outputs: int, width: int) -> DenseDecoder | PointDecoder:
     """The segmentation head of a backbone, for views like those it was built for."""
     spec = backbone.spec
-    if spec is None or spec.layout.points:
-        raise ConfigError("segmentation needs an encoder of grids that was built by name")
+    if spec is None:
+        raise ConfigError("segmentation needs an encoder that was built by name")
+    if spec.layout.points:
+        if "tokens" not in backbone.offers:
+            raise ConfigError(f"--task segmentation: needs tokens to predict points from; {spec.name} has none")
+        return PointDecoder(spec.layout.rank, len(spec.channels), backbone.embed_dim, outputs, width)
     view = View(
         x=torch.zeros(1, len(spec.channels), *spec.size),
         channels=spec.channels,

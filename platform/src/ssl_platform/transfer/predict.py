@@ -190,7 +190,7 @@ class Session:
         masks = mask_paths(data.facts, data.catalog.column("id"))
         resample = self.config.labels.resample is not None
         masked = MaskedDomain(data.domain, masks, record.values, resample) if masks else None
-        scored = foreground(record.task.classes, record.values)
+        scored = foreground(record.task.classes, record.values, data.domain.layout.points)
         groups = {int(row): group for row, group in zip(data.facts.row, data.facts.group, strict=True)}
         names: dict[str, None] = {}
         tables: list[tuple[str, str, dict[str, float]]] = []
@@ -251,7 +251,7 @@ class Session:
             )
         metrics: dict[str, float] = {}
         if masked is not None and row.id in masked.masks:
-            target = masked.classes(row).data[0]
+            target = masked.target(row)
             metrics = item_metrics(domain, target, classes, row.spacing, scored)
         return str(written.relative_to(folder)), metrics
 

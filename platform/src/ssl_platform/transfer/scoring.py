@@ -47,7 +47,7 @@ class Scorer:
                 raise LabelError("no mask could be read, so there are no classes to segment")
             masks = mask_paths(data.facts, data.catalog.column("id"))
             self.masked = MaskedDomain(data.domain, masks, values, opened.config.labels.resample is not None)
-            self.classes = foreground(self.task.classes, values)
+            self.classes = foreground(self.task.classes, values, data.domain.layout.points)
 
     def validate(self, model: TransferModel) -> float:
         """The value weights are chosen by, on at most 64 of the validation items.
@@ -125,7 +125,7 @@ class Scorer:
                     channels=catalog.channels if domain.layout.ragged_channels else (),
                     overlap=opened.config.finetune.overlap if full else _VALIDATION_OVERLAP,
                 )
-                target = self.masked.classes(row).data[0]
+                target = self.masked.target(row)
             except Unreadable as error:
                 opened.unread[row.id] = error.why
                 continue

@@ -16,7 +16,7 @@ from ssl_platform.data.collate import to_device
 from ssl_platform.errors import RunFailed
 from ssl_platform.schedules import warmup_cosine
 from ssl_platform.train.optim import decays
-from ssl_platform.transfer.dense_labels import carry_labels, dice_cross_entropy
+from ssl_platform.transfer.dense_labels import carry_labels, carry_point_labels, dice_cross_entropy
 from ssl_platform.transfer.masks import UNKNOWN
 from ssl_platform.transfer.model import TransferModel
 from ssl_platform.transfer.task import Task
@@ -142,12 +142,14 @@ def parameter_groups(model: TransferModel, recipe: Recipe) -> list[dict[str, obj
 
 
 def view_and_target(task: Task, batch: Batch, maker: ViewMaker) -> tuple[View, Tensor]:
-    """The training view of a batch and its target, for segmentation on the cells of the view."""
+    """The training view of a batch and its target, for segmentation on the cells or points of the view."""
     (view,) = maker(batch)
     if task.kind != "segmentation":
         assert batch.label is not None
         return view, batch.label
     assert view.geometry is not None
+    if maker.layout.points:
+        return view, carry_point_labels(batch.reads[0]["mask"], batch.reads[0]["main"], view, UNKNOWN)
     return view, carry_labels(batch.reads[0]["mask"], view.geometry, tuple(view.x.shape[2:]), UNKNOWN)
 
 

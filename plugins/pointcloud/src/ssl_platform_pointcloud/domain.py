@@ -29,6 +29,7 @@ CHANNELS = (
     *(Channel(name, "direction") for name in ("nx", "ny", "nz")),
     Channel("intensity"),
 )
+TASKS = ("classification", "multi-label", "regression", "segmentation", "retrieval", "fewshot")
 _TRANSFORM_VERSION = 1
 _STORED = ("kind", "features", "up", "unit", "scale", "colour_max", "thin", "max_points", "mesh", "mesh_points")
 _REPEATED = 0.5
@@ -53,10 +54,11 @@ class PointCloud(Domain):
     suffixes = SUFFIXES
     Options: ClassVar[type[DomainOptions]] = PointCloudOptions
     columns: ClassVar[Mapping[str, type]] = {"unit": str, "up": str}
-    tasks = ("classification", "regression")
+    tasks = TASKS
     default_objective = "simclr"
     window = (1024,)
     patch = (32,)
+    packed_words = "ordered points in float32"
 
     def __init__(self, options: DomainOptions | None = None) -> None:
         super().__init__(options)
@@ -102,6 +104,11 @@ class PointCloud(Domain):
     def prepare_key(self) -> Mapping[str, Any]:
         """Options that change what is stored."""
         return {"options": self.options.model_dump(mode="json", include=set(_STORED)), "version": _TRANSFORM_VERSION}
+
+    def packed_bytes(self, row: Row) -> int | None:
+        """Four bytes a value of each point."""
+        thin = self.options.thin if isinstance(self.options.thin, int) else 1
+        return 4 * row.shape[0] * thin * len(row.channels)
 
     def read(self, row: Row, window: Window) -> dict[str, Part]:
         """The points of a window, `[N, C]` float32."""
@@ -154,6 +161,12 @@ class PointCloud(Domain):
         from ssl_platform_pointcloud.labels import read_labels
 
         return read_labels(row, path, self.options)
+
+    def write_prediction(self, row: Row, prediction: np.ndarray, path: Path) -> Path:
+        """An NPZ of the item's points as they were stored and the label of each."""
+        from ssl_platform_pointcloud.labels import write_labels
+
+        return write_labels(row, prediction, path, self.options)
 
     def dense_metrics(
         self, target: np.ndarray, prediction: np.ndarray, spacing: Sequence[float], classes: Mapping[int, str]

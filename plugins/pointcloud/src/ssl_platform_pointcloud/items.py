@@ -123,7 +123,11 @@ def fit(row: Row, options: PointCloudOptions) -> Row:
     label = label_field(row, options)
     features = [name for name in features_of(names, wanted) if name != label]
     thin = options.thin if isinstance(options.thin, int) else 1
-    return row.replace(shape=(-(-whole(row, "points") // thin),), channels=(*COORDINATES, *features))
+    # `--labels field:label`, or the field's own name, asks for the labels of points, which lie in the file itself.
+    parts = {} if label is None or row.meta.get("mesh") else dict.fromkeys(("label", label), row.path)
+    return row.replace(
+        shape=(-(-whole(row, "points") // thin),), channels=(*COORDINATES, *features), parts={**row.parts, **parts}
+    )
 
 
 def whole(row: Row, name: str) -> int:

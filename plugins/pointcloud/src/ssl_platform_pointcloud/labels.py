@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ssl_platform.data.files import replace_file
 from ssl_platform.errors import Misfit, Unreadable
 from ssl_platform.types import Row
 from ssl_platform_pointcloud.fields import label_of
-from ssl_platform_pointcloud.items import step_of, whole
+from ssl_platform_pointcloud.items import load, step_of, whole
 from ssl_platform_pointcloud.options import PointCloudOptions
 from ssl_platform_pointcloud.prepare import in_frame, point_order
 from ssl_platform_pointcloud.readers import header_of, read_cloud
@@ -46,6 +47,29 @@ def read_labels(row: Row, path: Path, options: PointCloudOptions) -> np.ndarray:
     if not np.array_equal(values, values.astype(np.int64)):
         raise Unreadable(f"its field {name} holds fractions: not labels")
     return values.astype(np.int64)[point_order(in_frame(cloud.xyz[finite], row, options)[0], row, options)[:, 0]]
+
+
+def write_labels(row: Row, prediction: np.ndarray, path: Path, options: PointCloudOptions) -> Path:
+    """Write the finite points of an item in their own order and units, and the label predicted for each.
+
+    Args:
+        row: the item.
+        prediction: `[cells]` labels; all points of a cell get its.
+        path: the ending becomes `.npz`.
+        options: of the domain.
+
+    Returns:
+        the file, with `points` `[N, 3]` float64 and `labels` `[N]` int32.
+    """
+    mesh = bool(row.meta.get("mesh"))
+    cloud = load(Path(row.path), whole(row, "number"), whole(row, "step"), options, mesh=mesh)
+    order = point_order(in_frame(cloud.xyz, row, options)[0], row, options)
+    labels = np.zeros(len(cloud.xyz), dtype=np.int32)
+    labels[order] = prediction[:, None]
+    out = path.with_suffix(".npz")
+    with replace_file(out) as draft, draft.open("wb") as file:
+        np.savez(file, points=cloud.xyz, labels=labels)
+    return out
 
 
 def part_iou(target: np.ndarray, prediction: np.ndarray, classes: Mapping[int, str]) -> dict[str, float]:

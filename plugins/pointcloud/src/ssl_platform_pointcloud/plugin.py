@@ -18,7 +18,7 @@ def ssl_platform_domains() -> list[DomainDeclaration]:
             axes="N C",
             relations=("same", "overlap"),
             symmetries=("rotate:XY", "scale", "noise", "cutout"),
-            tasks=("classification", "regression"),
+            tasks=("classification", "multi-label", "regression", "segmentation", "retrieval", "fewshot"),
             suffixes=(
                 ".ply",
                 ".pcd",

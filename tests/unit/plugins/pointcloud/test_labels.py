@@ -34,6 +34,22 @@ def test_labels_belong_to_the_points_that_are_read(tmp_path, kind, thin):
     assert [source[value] for value in data[:, 3]] == mask.tolist()
 
 
+@pytest.mark.parametrize("thin", [1, 3])
+def test_predictions_are_written_for_the_points_of_the_file(tmp_path, thin):
+    path = writers.write_ply(tmp_path / "x.ply", XYZ + 500, {"label": LABEL})
+    domain = PointCloud(PointCloudOptions(kind="objects", thin=thin, up="-y", unit="cm"))
+    (row,) = domain.scan(path)
+    assert row.parts["label"] == str(path)
+    mask = domain.read_mask(row, path)
+    stored = np.load(domain.write_prediction(row, mask, tmp_path / "out" / "x.ply"))
+    np.testing.assert_allclose(stored["points"], (XYZ + 500).astype(np.float32))
+    # Every thin-th point has its own label, the others that of the first in their cell.
+    assert (stored["labels"] == LABEL).mean() == 1 if thin == 1 else (stored["labels"] == LABEL).mean() > 1 / 3
+    again = PointCloud(PointCloudOptions(kind="objects", thin=thin, up="-y", unit="cm"))
+    (other,) = again.scan(tmp_path / "out" / "x.npz")
+    assert np.array_equal(again.read_mask(other, tmp_path / "out" / "x.npz"), mask)
+
+
 def test_what_has_no_labels_is_named(tmp_path):
     domain = PointCloud(PointCloudOptions(kind="objects", thin=1))
     plain = writers.write_ply(tmp_path / "x.ply", XYZ)
