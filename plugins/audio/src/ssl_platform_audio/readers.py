@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_platform.errors import Unreadable
-from ssl_platform_audio import mpeg
+from ssl_platform_audio import mpeg, ogg
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64", ".rf64")
 OTHERS = (".m4a", ".aac", ".wma", ".amr", ".mp4a")
@@ -54,6 +54,8 @@ def header_of(path: Path) -> Header:
         raise Unreadable(f"{path.suffix[1:].upper()} is not decoded: convert it, e.g. ffmpeg -i IN OUT.flac")
     if path.suffix.lower() == ".mp3":
         mpeg.check(path)
+    if path.suffix.lower() in ogg.SUFFIXES:
+        ogg.check(path)
     try:
         info = soundfile.info(str(path), verbose=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:

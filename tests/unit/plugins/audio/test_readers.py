@@ -85,6 +85,15 @@ def test_cut_off_files_are_found(tmp_path, name):
     assert "truncated" in refusal(half(written(tmp_path / name)))
 
 
+def test_an_ogg_cut_between_two_pages_is_found(tmp_path):
+    """What is left decodes without a complaint, and is shorter."""
+    path = written(tmp_path / "a.ogg", np.random.default_rng(0).normal(0, 0.1, 20 * RATE))
+    raw = path.read_bytes()
+    assert raw.count(b"OggS") > 3 and header_of(path).frames
+    path.write_bytes(raw[: raw.rfind(b"OggS")])
+    assert "truncated" in refusal(path)
+
+
 def test_a_wav_of_unknown_length_is_not_cut_off(tmp_path):
     """Programs that write to a pipe leave the sizes at their largest value."""
     path = written(tmp_path / "a.wav", subtype="PCM_16")
