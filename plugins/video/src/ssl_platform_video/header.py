@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -143,6 +144,9 @@ def _describe(container: Any, stream: Any) -> Header:
     promised = stream.frames or 0
     if promised > len(times) * (1 + _MISSING) + 1:
         raise Unreadable(f"truncated: {len(times)} of {promised} frames are there")
+    lasting = _tagged_seconds(stream)
+    if lasting * (1 - _MISSING) > times[-1] + 2 * max(steps):
+        raise Unreadable(f"truncated: {times[-1] + usual:.1f} of {lasting:.1f} s are there")
     frame = _first_frame(container, stream)
     aspect = stream.sample_aspect_ratio
     best = container.streams.best("video")
@@ -163,6 +167,12 @@ def _describe(container: Any, stream: Any) -> Header:
         pixels=str(frame.format.name),
         usual=best is not None and best.index == stream.index,
     )
+
+
+def _tagged_seconds(stream: Any) -> float:
+    """How long Matroska and WebM say a stream lasts (their tag DURATION, `00:01:02.500`), or 0."""
+    found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", "").strip())
+    return 0.0 if found is None else 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3])
 
 
 def _times(container: Any, stream: Any) -> list[float]:

@@ -85,6 +85,16 @@ def test_frames_that_a_header_promises_and_a_file_lacks(tmp_path):
         read_header(path)
 
 
+@pytest.mark.parametrize("name", ["x.mkv", "x.webm"])
+def test_a_matroska_file_cut_off_is_told_by_the_length_it_names(tmp_path, name):
+    noise = np.random.default_rng(0).integers(0, 255, (60, 48, 64, 3), np.uint8)
+    path = write_video(tmp_path / name, list(noise), 10)
+    assert read_header(path).duration == pytest.approx(6, abs=0.2)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(Unreadable, match=r"truncated: [\d.]+ of 6\.0 s are there"):
+        read_header(path)
+
+
 def test_odd_sizes_and_oblong_pixels(tmp_path):
     odd = [np.zeros((47, 63, 3), np.uint8)] * 3
     found = read_header(write_video(tmp_path / "x.mkv", odd, 10, pixels="yuv444p"))
