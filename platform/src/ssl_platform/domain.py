@@ -45,6 +45,7 @@ class Domain(Packs):
         default_objective, default_backbone: by name; `defaults` refines them by data size.
         window: default window size along each spatial axis, in cells of the normalised grid.
         patch: default patch size of the generic ViT along each spatial axis.
+        true_size: whether views that are compared keep the data's resolution, because a size means something.
     """
 
     name: ClassVar[str] = ""
@@ -58,6 +59,7 @@ class Domain(Packs):
     default_backbone: ClassVar[str] = "vit-pico"
     window: ClassVar[tuple[int, ...]] = ()
     patch: ClassVar[tuple[int, ...]] = ()
+    true_size: ClassVar[bool] = False
 
     def __init__(self, options: DomainOptions | None = None) -> None:
         self.options: Any = options if options is not None else self.Options()
@@ -131,7 +133,7 @@ class Domain(Packs):
         if self.prepares:
             from ssl_platform.data.prepared import settle
 
-            return settle(self.prepare(row), row, self.layout.fill).facts
+            return settle(self.prepare(self.located(row)), row, self.layout.fill).facts
         import numpy as np
 
         end = np.full(self.layout.rank + 2, np.nextafter(1.0, 0.0))

@@ -72,7 +72,11 @@ class ViewsConfig(Section):
     local_size: list[int] | int | Literal["auto"] = Field("auto", description="cells of a local view")
     global_scale: tuple[float, float] | None = Field(None, description="fraction of the window a global crop covers")
     local_scale: tuple[float, float] | None = Field(None, description="fraction of the window a local crop covers")
-    zoom: bool = Field(True, description="scale crops to the view's size; without it views keep the data's resolution")
+    zoom: bool | Literal["auto"] = Field(
+        "auto",
+        description="scale crops to the view's size, else keep the data's resolution; auto: scale, except crops that are "
+        "compared where sizes mean something",
+    )
     strength: float = Field(1.0, ge=0, description="multiplier of all intensity augmentations")
     rotate: float = Field(0.0, ge=0, le=180, description="largest rotation in degrees, in planes the layout allows")
     off: list[str] = Field([], description="names of view operations to leave out")
@@ -80,7 +84,7 @@ class ViewsConfig(Section):
     @property
     def scales(self) -> bool:
         """Whether crops may be scaled."""
-        return self.zoom and "scale" not in self.off
+        return bool(self.zoom) and "scale" not in self.off
 
 
 class OptimConfig(Section):

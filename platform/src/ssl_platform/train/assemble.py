@@ -112,13 +112,14 @@ def assemble(
     kind = load_objective(str(config.objective["name"]))
     patch = patch_of(config, domain)
     plan = kind.plan(kind.Config(**_settings(config)))
+    lines = _settle_zoom(config, domain, plan)
     views = config.views
     size = view_size(plan.views[0], views, domain.layout, window, patch)
     torch.manual_seed(config.seed)
     settings = {k: v for k, v in config.backbone.items() if k not in ("name", "patch")}
     spec = BackboneSpec(str(config.backbone["name"]), domain.layout, tuple(channels), size, patch, settings)
     backbone = build_backbone(spec)
-    lines = shrink(config, kind.Config(**_settings(config)).model_dump(), size_of_run(backbone))
+    lines += shrink(config, kind.Config(**_settings(config)).model_dump(), size_of_run(backbone))
     objective = kind(kind.Config(**_settings(config)))
     plan = kind.plan(objective.config)
     lacking = [offer for offer in plan.offers if offer not in backbone.offers]
@@ -140,6 +141,16 @@ def assemble(
         dtype=torch.float64 if config.trainer.precision == "64" else torch.float32,
     )
     return Model(backbone, objective, plan, maker, tuple(maker.read_size), lines)
+
+
+def _settle_zoom(config: RunConfig, domain: Domain, plan: Plan) -> list[str]:
+    """Resolve `views.zoom`; the line to print where it turns scaling off."""
+    if config.views.zoom != "auto":
+        return []
+    compared = sum(spec.count for spec in plan.views if not spec.clean) > 1
+    why = f"compared views of {domain.name} keep their resolution: a size means something"
+    config.resolve("views.zoom", not (domain.true_size and compared), why if compared else "views are not compared")
+    return [] if config.views.zoom else [f"views.zoom=False ({why})"]
 
 
 def _settings(config: RunConfig) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class Medical3D(Domain):
     sensitive = True
     window = (48, 48, 48)
     patch = (8, 8, 8)
+    true_size = True
+    packed_words = "volumes of normalised axes, spacing and values"
 
     def __init__(self, options: DomainOptions | None = None) -> None:
         super().__init__(options)
@@ -110,10 +112,6 @@ class Medical3D(Domain):
 
         cells = self.cache.open(row, self).foreground if self.cache and self.options.foreground == "auto" else None
         return place_foreground(cells, row, size, uniforms, self.options.foreground_fraction)
-
-    def defaults(self, items: int, batch: int) -> dict[str, tuple[Any, str]]:
-        """Views keep their resolution: a size in millimetres means something."""
-        return {"views.zoom": (False, "sizes in millimetres mean something: views.zoom=true scales crops")}
 
     def views(self) -> Sequence[Operation]:
         """HU windows, gamma and bias fields."""
