@@ -38,32 +38,27 @@ def make_videos(folder: Path, count: int = 4) -> None:
 
 def ours(kind: str, data: Path, folder: Path, options: argparse.Namespace) -> Iterator[Any]:
     """Batches from the platform's loader."""
-    from ssl_platform.data.cache import Cache
+    from ssl_platform.api import prepare
+    from ssl_platform.configure import configure
     from ssl_platform.data.loader import Loader
-    from ssl_platform.data.scan import scan
+    from ssl_platform.opening import open_data
     from ssl_platform.plan import Plan
-    from ssl_platform_video.domain import Video
-    from ssl_platform_video.options import VideoOptions
-    from ssl_platform_video.transcode import Settings, transcode
 
-    own = VideoOptions(
-        fps=options.fps,
-        short_side=options.short_side,
-        decoder="pyav",
-        decoded="stored" if kind == "stored" else "none",
-    )
-    found = scan([data], Video(own), folder=folder)
+    own = {
+        "data.fps": options.fps,
+        "data.short_side": options.short_side,
+        "data.decoder": "pyav",
+        "data.decoded": "stored" if kind == "stored" else "none",
+    }
     begun = time.process_time()
     if kind == "copies":
-        transcode(found.catalog.rows(), folder / "copies", Settings(short_side=max(256, options.short_side)))
-        print(f"{'':10}copies made in {time.process_time() - begun:.1f} s")
-        found = scan([folder / "copies"], Video(own), folder=folder)
-    domain = found.domain
-    domain.cache = Cache(folder)
+        prepare(data=[data], domain="video", out=folder / "prepared", overrides=own)
+        print(f"{'':10}prepared in {time.process_time() - begun:.1f} s")
+        data, own = folder / "prepared", {}
+    found = open_data(configure("pretrain", domain="video", data=[data], overrides={**own, "cache.dir": str(folder)}))
     if kind == "stored":
-        for row in found.catalog.rows():
-            domain.cache.open(row, domain)
         print(f"{'':10}decoded once in {time.process_time() - begun:.1f} s")
+    domain = found.domain
     window = (options.frames, options.size, options.size)
     for batch in Loader(found.catalog, domain, Plan.single(), window=window, batch_size=BATCH):
         yield batch.reads[0]["main"].data

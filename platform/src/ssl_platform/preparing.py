@@ -242,12 +242,15 @@ def _workers(config: RunConfig, data: OpenData) -> int:
 
 def _say_size(data: OpenData, place: Place, about: About, begun: int, echo: Callable[[str], None]) -> None:
     """How much is going to be written, and whether it fits."""
-    need = sum(data.domain.packed_bytes(row) for row in data.rows)
+    sizes = [data.domain.packed_bytes(row) for row in data.rows]
+    need = sum(size or 0 for size in sizes)
     need += sum(len(paths) * math.prod(data.rows[i].shape) * _MASK_BYTES for i, paths in _masks(data).items())
+    source = sum(data.catalog.column("bytes")) / 1e9
+    told = f"at most about {need / 1e9:.2f} GB" if None not in sizes else "of a size that is not known before"
     free = place.free()
     room = "" if free is None else f", {free / 1e9:.1f} GB free"
     exactness = "" if about.lossless else "; not bit for bit the source (--exact packs files as they are)"
-    echo(f"prepare: {len(data.catalog):,} items as {about.words}, at most about {need / 1e9:.2f} GB{room}{exactness}")
+    echo(f"prepare: {len(data.catalog):,} items as {about.words}, {told} (source: {source:.2f} GB{room}){exactness}")
     if free is not None and not begun and about.form == "arrays" and data.domain.prepares and need > free:
         raise DataError(
             f"{place.name} has {free / 1e9:.1f} GB free and {need / 1e9:.1f} GB are needed: name another disk"

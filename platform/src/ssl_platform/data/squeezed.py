@@ -1,7 +1,8 @@
 """Arrays in compressed blocks: pictures too large to be kept as they are, still read box by box and without loss.
 
     block, block, ...     each compressed alone: differences along the last axis, then Zstandard
-    table                 int64 [blocks, 3]: where a block begins (from the array's start), its bytes, 1 with a mask
+    table                 int64 [blocks, 4]: where a block begins (from the array's start), its bytes, their CRC-32,
+                          1 with a mask
     number of blocks      int64
 
 A block holds all channels, then, where some of its cells are invalid, a byte a cell of validity.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 import mmap
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -24,7 +26,7 @@ from ssl_platform.errors import Unreadable
 CODEC = "zstd-delta"
 _LEVEL = 3
 _BLOCK_BYTES = 1 << 18
-_COLUMNS = 3
+_COLUMNS = 4
 
 
 def squeezed_block(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
@@ -70,7 +72,7 @@ def write_squeezed(
                 pieces.append(known.astype(np.uint8).tobytes())
             packed = codec.compress(b"".join(pieces), asbytes=True)
             stream.write(packed)
-            table.append((at, len(packed), int(masked)))
+            table.append((at, len(packed), zlib.crc32(packed), int(masked)))
             at += len(packed)
     stream.write(np.array(table, dtype="<i8").tobytes())
     stream.write(np.array([len(table)], dtype="<i8").tobytes())
@@ -147,16 +149,14 @@ class SqueezedBlocks:
         Raises:
             Unreadable: it is damaged.
         """
-        start, length, masked = (int(n) for n in self._table[number])
+        start, length, checksum, masked = (int(n) for n in self._table[number])
         cells = math.prod(sizes)
         size = self.shape[0] * cells * self.dtype.itemsize
         first = self._offset + start
-        try:
-            plain = _codec().decompress(
-                memoryview(self._memory)[first : first + length], size + cells * masked, asbytes=True
-            )
-        except (OSError, ValueError) as error:
-            raise Unreadable(f"damaged: a block cannot be decompressed ({error})") from None
+        packed = memoryview(self._memory)[first : first + length]
+        if zlib.crc32(packed) != checksum:
+            raise Unreadable("damaged: a block does not match its checksum")
+        plain = _codec().decompress(packed, size + cells * masked, asbytes=True)
         values = np.frombuffer(plain, self.dtype, self.shape[0] * cells).reshape(self.shape[0], *sizes)
         valid = np.frombuffer(plain, np.uint8, cells, size).reshape(sizes).astype(bool) if masked else None
         return _sums(values), valid

@@ -48,9 +48,10 @@ class Audio(Domain):
     suffixes = SUFFIXES
     Options: ClassVar[type[DomainOptions]] = AudioOptions
     columns: ClassVar[Mapping[str, type]] = {"sample_rate": float}
-    tasks = ("classification", "regression")
+    tasks = ("classification", "multi-label", "regression", "retrieval", "fewshot")
     window = (128, 1024)
     patch = (16, 16)
+    packed_words = "16-bit waveforms at the set's sample rate"
 
     # -------------------------------------------------------------------------------------------------------- catalog
     def claims(self, path: Path) -> bool:
@@ -90,6 +91,10 @@ class Audio(Domain):
         """Options that change what is stored; those of the mel bins do not."""
         stored = ("sample_rate", "mixdown", "hop_ms", "frame_ms")
         return {"options": self.options.model_dump(mode="json", include=set(stored)), "version": _TRANSFORM_VERSION}
+
+    def packed_bytes(self, row: Row) -> int | None:
+        """Two bytes a sample."""
+        return 2 * items.spectrum_of(row, self.options).samples(row.shape[1])
 
     def read(self, row: Row, window: Window) -> dict[str, Part]:
         """The samples that the window's frames look at, `[1, samples]` int16, with the geometry of the frames.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ssl_platform.data.shards.packing import Packed
 from ssl_platform.domain import Domain, DomainOptions
 from ssl_platform.plan import Reads
 from ssl_platform.types import Layout, Part, Row, Window
@@ -18,6 +19,7 @@ from ssl_platform_multispectral.registry import channels_named, known_channels
 
 if TYPE_CHECKING:
     from ssl_platform.data.catalog import Catalog
+    from ssl_platform.data.shards.held import Located
     from ssl_platform.views.operation import Operation
     from ssl_platform_multispectral.place import Neighbourhood
 
@@ -38,6 +40,7 @@ SYMMETRIES = (
 MOVES = ("rot90:HW", "flip:H", "flip:W", "shuffle")
 RELATIONS = ("same", "overlap", "place")
 META = ("lon", "lat", "year", "day")
+_MOVED = 4096  # rows whose files were looked up, kept
 
 
 class Multispectral(Domain):
@@ -59,9 +62,10 @@ class Multispectral(Domain):
     suffixes = SUFFIXES
     Options: ClassVar[type[DomainOptions]] = MultispectralOptions
     columns: ClassVar[Mapping[str, type]] = {"bands": str, "sensor": str, "baseline": str, "nodata": str}
-    tasks = ("classification", "multi-label", "regression", "segmentation")
+    tasks = ("classification", "multi-label", "regression", "segmentation", "retrieval", "fewshot")
     window = (64, 64)
     patch = (8, 8)
+    packed_words = "tiled, compressed GeoTIFFs"
 
     def __init__(self, options: DomainOptions | None = None) -> None:
         super().__init__(options)
@@ -71,6 +75,7 @@ class Multispectral(Domain):
             self.layout = replace(type(self).layout, channels=channels, ragged_channels=padded)  # type: ignore[misc]
         self._catalog: Catalog | None = None
         self._neighbourhood: Neighbourhood | None = None
+        self._moved: dict[str, Row] = {}
 
     # -------------------------------------------------------------------------------------------------------- catalog
     def find(self, root: Path) -> Iterator[Path]:
@@ -118,14 +123,45 @@ class Multispectral(Domain):
         """Read a scene to its end, box by box."""
         from ssl_platform_multispectral.read import read_through
 
-        return read_through(row)
+        return read_through(self.located(row))
+
+    # ---------------------------------------------------------------------------------------------------------- shards
+    def sources(self, row: Row) -> tuple[str, ...]:
+        """The files of its scene."""
+        from ssl_platform_multispectral.packing import files_of
+
+        return files_of(row)
+
+    def pack(self, row: Row, files: Sequence[str], scratch: Path, exact: bool = False) -> Packed:
+        """Files as tiled, compressed GeoTIFFs with all their overviews and masks; no value changes."""
+        from ssl_platform_multispectral.packing import pack
+
+        return pack(row, files, scratch)
+
+    def within(self, located: Located, path: str) -> str:
+        """A part of a shard as GDAL opens it; nothing is copied."""
+        from ssl_platform_multispectral.handles import within
+
+        return within(located.file, located.offset, located.length)
+
+    def located(self, row: Row) -> Row:
+        """The row with the files its scene is read from now."""
+        if self.cache is None or self.cache.shards is None:
+            return row
+        if row.id not in self._moved:
+            from ssl_platform_multispectral.packing import moved
+
+            if len(self._moved) >= _MOVED:
+                self._moved.clear()
+            self._moved[row.id] = moved(row, {path: self.opened_at(path) for path in self.sources(row)})
+        return self._moved[row.id]
 
     # -------------------------------------------------------------------------------------------------------- windows
     def read(self, row: Row, window: Window) -> dict[str, Part]:
         """The bands of one window, float32 in physical units."""
         from ssl_platform_multispectral.read import read
 
-        return {"main": read(row, window, self.layout.fill)}
+        return {"main": read(self.located(row), window, self.layout.fill)}
 
     def among(self, catalog: Catalog) -> Domain:
         """A copy that knows which scenes of the catalog share ground."""
@@ -134,7 +170,7 @@ class Multispectral(Domain):
         return copy
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_neighbourhood": None}
+        return {**self.__dict__, "_neighbourhood": None, "_moved": {}}
 
     def _neighbours(self) -> Neighbourhood | None:
         """Found when first needed: only runs that draw windows pay for it."""
@@ -150,7 +186,7 @@ class Multispectral(Domain):
 
         near = None if self.options.revisit else self._neighbours()
         taken = near.taken.get(row.id, ()) if near is not None else ()
-        return place(row, size, uniforms, self.options.min_valid, taken)
+        return place(self.located(row), size, uniforms, self.options.min_valid, taken)
 
     def related(
         self, row: Row, reads: Reads, size: Sequence[int], uniforms: np.ndarray

@@ -23,6 +23,7 @@ LIMIT = 128
 # Sidecar files are looked for by name instead of listing the folder, which is slow beside thousands of chips; the block
 # cache is bounded in every worker instead of taking a share of all memory.
 SETTINGS: dict[str, Any] = {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE", "GDAL_CACHEMAX": 128 << 20}
+_PART = "/vsisubfile/"
 _inherited: list[Any] = []
 
 
@@ -64,10 +65,20 @@ class Pool:
 def _state(path: str) -> tuple[int, int]:
     """Size and time of change of a file, so that an open handle never shows what is no longer there."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - once a window
+        found = os.stat(file_of(path))  # noqa: PTH116 - once a window
     except OSError:
         raise Unreadable(f"{Path(path).name} is no longer there") from None
     return found.st_size, found.st_mtime_ns
+
+
+def within(file: Path, offset: int, length: int) -> str:
+    """A part of a file as GDAL opens it."""
+    return f"{_PART}{offset}_{length},{file}"
+
+
+def file_of(path: str) -> str:
+    """The file on disk of a path, which may name a part of one."""
+    return path.partition(",")[2] if path.startswith(_PART) else path
 
 
 def _close(handles: tuple[Any, ...]) -> None:
@@ -116,7 +127,7 @@ def open_raster(path: str, warped: bool = False) -> tuple[Any, ...]:
             crs = source.crs or source.gcps[1]
             return WarpedVRT(source, crs=crs, src_crs=crs, add_alpha=source.nodata is None), source
     except (RasterioError, OSError) as error:
-        if not Path(path).exists():
+        if not Path(file_of(path)).exists():
             raise Unreadable(f"{Path(path).name} is no longer there") from None
         raise Unreadable(f"{Path(path).name} is no raster file, or a damaged one ({_short(error, path)})") from None
 

@@ -44,7 +44,7 @@ def ssl_platform_domains() -> list[DomainDeclaration]:
                 "cutout",
             ),
             moves=("rot90:HW", "flip:H", "flip:W", "shuffle"),
-            tasks=("classification", "multi-label", "regression", "segmentation"),
+            tasks=("classification", "multi-label", "regression", "segmentation", "retrieval", "fewshot"),
             suffixes=(".tif", ".tiff", ".jp2", ".j2k", ".vrt", ".img"),
             default_objective="mae",
             default_backbone="vit-pico",

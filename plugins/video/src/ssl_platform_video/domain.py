@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ssl_platform.data.shards.packing import Packed
 from ssl_platform.domain import Domain, DomainOptions
+from ssl_platform.errors import Unreadable
 from ssl_platform.plan import Reads
 from ssl_platform.types import Channel, Layout, Part, Row, Window
 from ssl_platform_video import clips, find, items
@@ -17,6 +19,8 @@ from ssl_platform_video.options import VideoOptions
 
 if TYPE_CHECKING:
     from ssl_platform.data.prepared import Prepared
+    from ssl_platform.data.shards.about import Form
+    from ssl_platform.data.shards.held import Located
     from ssl_platform.views.operation import Operation
 
 # Scenes may be mirrored and framed closer; up and down, and the way time runs, have a meaning.
@@ -47,9 +51,10 @@ class Video(Domain):
     suffixes = find.SUFFIXES
     Options: ClassVar[type[DomainOptions]] = VideoOptions
     columns: ClassVar[Mapping[str, type]] = {"frame_rate": float}
-    tasks = ("classification", "regression")
+    tasks = ("classification", "multi-label", "regression", "retrieval", "fewshot")
     window = (16, 64, 64)
     patch = (2, 16, 16)
+    packed_words = "copies with small frames and many key frames"
 
     def __new__(cls, options: DomainOptions | None = None) -> Video:
         """A `StoredVideo` where the options say that decoded frames are kept."""
@@ -90,7 +95,7 @@ class Video(Domain):
         from ssl_platform.data.window import read_window
 
         first, last = items.inside(row, window)
-        frames = items.read_frames(row, first, last, self.options.decoder)
+        frames = items.read_frames(self.located(row), first, last, self.options.decoder)
         near = replace(window, start=(window.start[0] - first, *window.start[1:]))
         part = read_window(Prepared(frames, row.spacing, row.channels), row, near, self.layout)
         part.origin = (window.start[0] * row.spacing[0], *part.origin[1:])
@@ -104,6 +109,13 @@ class Video(Domain):
         """
         clips.check_fits(row, size)
         return super().place(row, size, uniforms)
+
+    def cover(self, row: Row, size: Sequence[int], whole: bool = True) -> Sequence[Window]:
+        """The clips that cover the video, or with `data.test_views` so many moments and crops of it."""
+        if whole and self.options.test_views != "cover":
+            moments, crops = self.options.test_views
+            return clips.multi_clip_windows(row, size, moments, crops)
+        return super().cover(row, size, whole)
 
     def related(
         self, row: Row, reads: Reads, size: Sequence[int], uniforms: np.ndarray
@@ -121,6 +133,33 @@ class Video(Domain):
         from ssl_platform_video.views import operations
 
         return operations()
+
+    # ---------------------------------------------------------------------------------------------------------- shards
+    def packed_form(self, exact: bool = False) -> tuple[Form, bool]:
+        """Copies at training size, which are not lossless, or with `exact` the files as they are."""
+        return "files", exact
+
+    def packed_bytes(self, row: Row) -> int | None:
+        """Unknown: copies are as large as their content asks for."""
+        return None
+
+    def pack(self, row: Row, files: Sequence[str], scratch: Path, exact: bool = False) -> Packed:
+        """A copy with small frames and many key frames.
+
+        Raises:
+            Unreadable: it cannot be decoded to its end, or is a folder of frames, which has no exact form.
+        """
+        from ssl_platform_video import transcode
+
+        if not exact:
+            return transcode.pack(row, scratch, self.options)
+        if Path(row.path).is_dir():
+            raise Unreadable("a folder of frames is packed as a video only: leave out --exact")
+        return Packed(row, files={row.path: Path(row.path)}, moved=False)
+
+    def within(self, located: Located, path: str) -> str:
+        """A part of a shard as FFmpeg opens it; nothing is copied."""
+        return f"subfile,,start,{located.offset},end,{located.offset + located.length},,:{located.file}"
 
     # ---------------------------------------------------------------------------------------------- pictures, samples
     def render(self, x: np.ndarray, channels: Sequence[str]) -> np.ndarray:

@@ -47,6 +47,13 @@ class VideoOptions(DomainOptions):
     decoded: Literal["auto", "stored", "none"] = Field(
         "auto", description="whether frames are decoded once into the cache; auto: where the set stays under 1 GB"
     )
+    copy_side: int = Field(256, ge=16, le=4096, description="prepare: pixels of the short side of copies, at most")
+    copy_gop: int = Field(16, ge=1, le=1000, description="prepare: frames from one key frame of a copy to the next")
+    copy_quality: int = Field(23, ge=0, le=51, description="prepare: rate factor of copies; lower is better, larger")
+    test_views: Literal["cover"] | tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(
+        "cover",
+        description="clips a video is embedded and scored by: cover: those that cover it; [5,3]: 5 moments x 3 crops",
+    )
     speeds: tuple[float, ...] = Field((2.0, 4.0), description="how much faster further reads of a clip may play")
 
     @field_validator("speeds")

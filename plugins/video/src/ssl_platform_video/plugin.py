@@ -25,7 +25,7 @@ def ssl_platform_domains() -> list[DomainDeclaration]:
             relations=("same", "overlap", "time", "speed"),
             symmetries=("flip:W", "scale:HW", "gain", "offset", "gamma", "blur:HW", "noise", "cutout"),
             moves=("flip:T", "rot90:HW", "flip:H", "shuffle"),
-            tasks=("classification", "regression"),
+            tasks=("classification", "multi-label", "regression", "retrieval", "fewshot"),
             suffixes=(
                 ".mp4",
                 ".m4v",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ssl_platform.data.shards.packing import Packed
 from ssl_platform.domain import Domain, DomainOptions
 from ssl_platform.types import Channel, Layout, Part, Row, Window
 from ssl_platform_wholeslide import find, items
@@ -15,6 +16,7 @@ from ssl_platform_wholeslide.options import WholeSlideOptions
 from ssl_platform_wholeslide.slides import SUFFIXES
 
 if TYPE_CHECKING:
+    from ssl_platform.data.shards.about import Form
     from ssl_platform.views.operation import Operation
     from ssl_platform_wholeslide.placing import Placer
     from ssl_platform_wholeslide.pool import Pool
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 # Tissue lies on glass any way up, and sections may be turned over. How much stain it took says nothing of it.
 SYMMETRIES = ("flip:H", "flip:W", "rot90:HW", "rotate:HW", "scale", "gain", "gamma", "blur", "cutout")
 MOVES = ("rot90:HW", "flip:H", "flip:W", "shuffle")
+_TRANSFORM_VERSION = 1
 
 
 class WholeSlide(Domain):
@@ -44,11 +47,12 @@ class WholeSlide(Domain):
     suffixes = SUFFIXES
     Options: ClassVar[type[DomainOptions]] = WholeSlideOptions
     columns: ClassVar[Mapping[str, type]] = {"mpp": str, "tissue_mask": str}
-    tasks = ("classification", "regression")
+    tasks = ("classification", "multi-label", "regression", "retrieval", "mil", "fewshot")
     sensitive = True
     default_objective = "simclr"
     window = (64, 64)
     patch = (8, 8)
+    packed_words = "cells at the scale of windows, compressed without loss"
 
     # -------------------------------------------------------------------------------------------------------- catalog
     def find(self, root: Path) -> Iterator[Path]:
@@ -78,7 +82,7 @@ class WholeSlide(Domain):
         if self.options.tissue == "auto":
             from ssl_platform_wholeslide.placing import mask_of
 
-            mask_of(row, self.options, self._folder)
+            mask_of(row, self.options, self._folder, self._packed_tissue)
         return row
 
     def settle(self, rows: Iterable[Row]) -> dict[str, tuple[Any, str]]:
@@ -98,6 +102,11 @@ class WholeSlide(Domain):
         Raises:
             Unreadable: its pixels cannot be decoded, or all of them are zero.
         """
+        packed = self.held(row)
+        if packed is not None:
+            from ssl_platform_wholeslide.packing import read_packed
+
+            return {"main": read_packed(packed, row, window, self)}
         from ssl_platform_wholeslide.windows import read_window
 
         with self._pool.slide(str(items.file_of(row)), str(row.meta["reader"])) as slide:
@@ -146,6 +155,35 @@ class WholeSlide(Domain):
 
         return write_sample_set(folder, seed)
 
+    # ---------------------------------------------------------------------------------------------------------- shards
+    def packed_form(self, exact: bool = False) -> tuple[Form, bool]:
+        """All cells of the grid at `data.mpp`."""
+        return "arrays", True
+
+    def packed_bytes(self, row: Row) -> int | None:
+        """At most three bytes a cell; glass takes nearly nothing."""
+        return 3 * row.shape[0] * row.shape[1]
+
+    def prepare_key(self) -> Mapping[str, Any]:
+        """The scale is in the row; how windows are placed does not change what is packed."""
+        return {"version": _TRANSFORM_VERSION}
+
+    def pack(self, row: Row, files: Sequence[str], scratch: Path, exact: bool = False) -> Packed:
+        """The slide at `data.mpp` in compressed blocks, and its overview; no value changes.
+
+        Raises:
+            Unreadable: a part of it cannot be decoded.
+        """
+        from ssl_platform_wholeslide.packing import pack
+
+        assert self.cache is not None
+        return pack(row, scratch, self.options, self, self.cache)
+
+    def _packed_tissue(self, row: Row) -> np.ndarray | None:
+        from ssl_platform_wholeslide.packing import packed_tissue
+
+        return packed_tissue(row, self)
+
     # ------------------------------------------------------------------------------------------------------- resources
     @property
     def _folder(self) -> Path | None:
@@ -155,7 +193,7 @@ class WholeSlide(Domain):
     def _placer(self) -> Placer:
         from ssl_platform_wholeslide.placing import Placer
 
-        return Placer(self.options, self._folder)
+        return Placer(self.options, self._folder, self._packed_tissue)
 
     @property
     def _pool(self) -> Pool:

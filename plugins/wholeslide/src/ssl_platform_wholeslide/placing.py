@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,22 +37,44 @@ def remember(slide: Slide, path: Path, file: Path, folder: Path | None) -> np.nd
     return colour
 
 
-def mask_of(row: Row, options: WholeSlideOptions, folder: Path | None) -> np.ndarray:
+def mask_of(
+    row: Row, options: WholeSlideOptions, folder: Path | None, packed: Callable[[Row], np.ndarray | None] | None = None
+) -> np.ndarray:
     """`[h, w]` bool, tissue over the slide of a row: of the mask that is named, else found on its overview.
+
+    Args:
+        row: of the slide.
+        options: of the domain.
+        folder: of the cache, or None.
+        packed: gives what prepared data holds in the place of `seen_of`, or None.
 
     Raises:
         Unreadable: there is none, or its mask cannot be used.
     """
-    named = row.meta.get("tissue_mask")
-    if named:
-        height, width = (int(n) for n in str(row.meta["levels"]).partition(";")[0].split("x"))
-        found = tissue.read_mask(_beside(Path(row.path), str(named)), (height, width))
+    seen = None if packed is None else packed(row)
+    if seen is None:
+        seen = seen_of(row, folder)
+    if row.meta.get("tissue_mask"):
+        found = seen.astype(bool)
     else:
         threshold = options.tissue_threshold
-        found = tissue.mask_of(_colour(row, folder), threshold if isinstance(threshold, float) else None)
+        found = tissue.mask_of(seen, threshold if isinstance(threshold, float) else None)
     if not found.any():
         raise Unreadable(tissue.NO_TISSUE)
     return found
+
+
+def seen_of(row: Row, folder: Path | None) -> np.ndarray:
+    """`[h, w]`: the tissue mask that is named for a slide (bool), else its overview (uint8).
+
+    Raises:
+        Unreadable: the mask cannot be used, or the slide cannot be decoded.
+    """
+    named = row.meta.get("tissue_mask")
+    if not named:
+        return _colour(row, folder)
+    height, width = (int(n) for n in str(row.meta["levels"]).partition(";")[0].split("x"))
+    return tissue.read_mask(_beside(Path(row.path), str(named)), (height, width))
 
 
 def _colour(row: Row, folder: Path | None) -> np.ndarray:
@@ -121,10 +143,16 @@ class Placer:
     Args:
         options: of the domain.
         folder: of the cache, or None.
+        packed: as `mask_of` takes it.
     """
 
-    def __init__(self, options: WholeSlideOptions, folder: Path | None) -> None:
-        self.options, self.folder = options, folder
+    def __init__(
+        self,
+        options: WholeSlideOptions,
+        folder: Path | None,
+        packed: Callable[[Row], np.ndarray | None] | None = None,
+    ) -> None:
+        self.options, self.folder, self.packed = options, folder, packed
 
     def place(self, row: Row, size: Sequence[int], uniforms: np.ndarray) -> Window:
         """A window with enough tissue, every such place as likely as any other."""
@@ -171,7 +199,9 @@ class Placer:
         what = (row.path, row.id, row.fingerprint, row.meta.get("tissue_mask"), self.folder)
         return _PLACES.get(
             (*what, shape, wanted, options.tissue_threshold, options.tissue_fraction),
-            lambda: tissue.places(mask_of(row, options, self.folder), shape, wanted, options.tissue_fraction),
+            lambda: tissue.places(
+                mask_of(row, options, self.folder, self.packed), shape, wanted, options.tissue_fraction
+            ),
         )
 
     @staticmethod

@@ -1,6 +1,5 @@
-"""Copies at training size: what is kept, what is skipped, what the ledger says."""
+"""Copies at training size: what is kept, what is skipped."""
 
-import json
 from pathlib import Path
 
 import av
@@ -9,12 +8,14 @@ import pytest
 from PIL import Image
 
 from ssl_platform.data.scan import scan
-from ssl_platform.errors import DataError
+from ssl_platform.data.shards.held import Located
+from ssl_platform.errors import Unreadable
 from ssl_platform.types import Window
 from ssl_platform_video.domain import Video
 from ssl_platform_video.encode import write_video
+from ssl_platform_video.header import Header
 from ssl_platform_video.options import VideoOptions
-from ssl_platform_video.transcode import LEDGER, Settings, read_ledger, transcode
+from ssl_platform_video.transcode import Settings, copy_item
 
 SMALL = Settings(short_side=32, gop=4)
 
@@ -43,69 +44,67 @@ def look(folder, tmp_path):
     return scan([folder], Video(options), folder=tmp_path / "cache")
 
 
-def test_copies_show_the_same_windows(source, tmp_path):
+def test_copies_show_the_same_windows_under_the_same_ids(source, tmp_path):
     before = look(source, tmp_path)
-    seen = []
-    entries = transcode(before.catalog.rows(), tmp_path / "out", SMALL, progress=seen.append)
-    assert [e.error for e in entries] == [""] * 4 and seen == entries
-    assert sorted(e.output for e in entries) == ["a.mp4", "deep/b.mp4", "frames.mp4", "turned.mp4"]
-    after = {row.id: row for row in look(tmp_path / "out", tmp_path).catalog.rows()}
-    for entry, row in zip(entries, before.catalog.rows(), strict=True):
-        copy = after[entry.output]
-        assert copy.shape == row.shape and copy.meta["frames"] == row.meta["frames"] == entry.frames
+    domain = before.domain
+    for number, row in enumerate(before.catalog.rows()):
+        scratch = tmp_path / str(number)
+        scratch.mkdir()
+        packed = domain.pack(row, [row.path], scratch)
+        copy = domain.fit(packed.row)
+        assert (copy.id, copy.group, copy.fingerprint, copy.path) == (row.id, row.group, row.fingerprint, row.path)
+        assert copy.shape == row.shape and copy.meta["frames"] == row.meta["frames"]
+        assert copy.meta["copy"] and not Header.of(copy.meta).folder and Header.of(copy.meta).rotation == 0
         window = Window((3, 0, 0), (8, 32, 32))
-        a, b = (before.domain.read(r, window)["main"] for r in (row, copy))
+        a, b = (domain.read(r, window)["main"] for r in (row, copy.replace(path=str(packed.files[row.path]))))
         assert np.abs(a.data.astype(int) - b.data).mean() < 4
 
 
 def test_copies_are_small_with_many_key_frames_and_no_sound(source, tmp_path):
-    (entry,) = [e for e in transcode(look(source, tmp_path).catalog.rows(), tmp_path / "out", SMALL) if e.id == "a.mp4"]
-    with av.open(str(tmp_path / "out" / entry.output)) as container:
+    row = next(row for row in look(source, tmp_path).catalog.rows() if row.id == "a.mp4")
+    assert copy_item(row, tmp_path / "copy.mp4", SMALL) == 24
+    with av.open(str(tmp_path / "copy.mp4")) as container:
         stream = container.streams.video[0]
         keys = sum(p.is_keyframe for p in container.demux(stream) if p.size)
         assert (stream.height, stream.width) == (32, 48) and keys >= 6 and not container.streams.audio
+    copy_item(row, tmp_path / "again.mp4", SMALL)
+    assert (tmp_path / "again.mp4").read_bytes() == (tmp_path / "copy.mp4").read_bytes()
 
 
-def test_smaller_videos_are_not_enlarged(source, tmp_path):
-    entries = transcode(look(source, tmp_path).catalog.rows(), tmp_path / "out")
-    rows = {row.id: row for row in look(tmp_path / "out", tmp_path).catalog.rows()}
-    assert all(min(rows[e.output].meta["height"], rows[e.output].meta["width"]) == 64 for e in entries)
+def test_copies_are_never_smaller_than_frames_are_read_nor_larger_than_the_source(source, tmp_path):
+    assert Settings.of(VideoOptions(short_side=400)).short_side == 400
+    assert Settings.of(VideoOptions(copy_side=128, short_side=64)) == Settings(128, 16, 23)
+    row = next(row for row in look(source, tmp_path).catalog.rows() if row.id == "a.mp4")
+    for number, options in enumerate((VideoOptions(), VideoOptions(short_side="native"))):
+        copy_item(row, tmp_path / f"{number}.mp4", Settings.of(options))
+        with av.open(str(tmp_path / f"{number}.mp4")) as container:
+            assert (container.streams.video[0].height, container.streams.video[0].width) == (64, 96)
 
 
-def test_what_is_done_is_not_done_again_and_what_changed_is(source, tmp_path):
-    rows = list(look(source, tmp_path).catalog.rows())
-    first = transcode(rows, tmp_path / "out", SMALL)
-    again: list[object] = []
-    assert transcode(rows, tmp_path / "out", SMALL, progress=again.append) == first and not again
-    (tmp_path / "out" / "a.mp4").unlink()
-    transcode(rows, tmp_path / "out", SMALL, progress=again.append)
-    assert [e.id for e in again] == ["a.mp4"]
-    transcode(rows, tmp_path / "out", Settings(short_side=48, gop=4), progress=again.append)
-    assert len(again) == 5
-    with (tmp_path / "out" / LEDGER).open("a") as ledger:
-        ledger.write('{"id": "half')  # killed while writing
-    assert set(read_ledger(tmp_path / "out")) == {row.id for row in rows}
+def test_a_damaged_video_leaves_nothing_behind(source, tmp_path):
+    row = next(row for row in look(source, tmp_path).catalog.rows() if row.id == "a.mp4")
+    Path(row.path).write_bytes(b"no longer a video" * 100)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(Unreadable, match="truncated or damaged"):
+        copy_item(row, tmp_path / "out" / "copy.mp4", SMALL)
+    assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_damaged_video_costs_only_itself(source, tmp_path):
-    rows = list(look(source, tmp_path).catalog.rows())
-    gone = next(row for row in rows if row.id == "a.mp4")
-    Path(gone.path).write_bytes(b"no longer a video" * 100)
-    entries = {e.id: e for e in transcode(rows, tmp_path / "out", SMALL)}
-    assert "truncated or damaged" in entries["a.mp4"].error and not (tmp_path / "out" / "a.mp4").exists()
-    assert sum(not e.error for e in entries.values()) == 3
-    lines = [json.loads(line) for line in (tmp_path / "out" / LEDGER).read_text().splitlines()]
-    assert len(lines) == 4 and {"id", "source", "fingerprint", "settings", "error"} <= set(lines[0])
-    assert not list((tmp_path / "out").rglob("*.part*"))
+def test_exact_packs_files_as_they_are_and_refuses_folders(source, tmp_path):
+    found = look(source, tmp_path)
+    rows = {row.id: row for row in found.catalog.rows()}
+    packed = found.domain.pack(rows["a.mp4"], [rows["a.mp4"].path], tmp_path, exact=True)
+    assert packed.row is rows["a.mp4"] and packed.files == {packed.row.path: source / "a.mp4"}
+    with pytest.raises(Unreadable, match="leave out --exact"):
+        found.domain.pack(rows["frames"], [rows["frames"].path], tmp_path, exact=True)
 
 
-def test_two_items_never_share_a_file(source, tmp_path):
-    write_video(source / "a.mkv", numbered(), 10)
-    with pytest.raises(DataError, match=r"'a\.mkv' and 'a\.mp4' would both become 'a\.mp4'"):
-        transcode(look(source, tmp_path).catalog.rows(), tmp_path / "out")
-
-
-@pytest.mark.slow
-def test_processes_make_the_same_copies(source, tmp_path):
-    rows = list(look(source, tmp_path).catalog.rows())
-    assert transcode(rows, tmp_path / "a", SMALL) == transcode(rows, tmp_path / "b", SMALL, workers=2)
+def test_a_part_of_a_shard_is_read_where_it_lies(source, tmp_path):
+    found = look(source, tmp_path)
+    row = next(row for row in found.catalog.rows() if row.id == "a.mp4")
+    content = (source / "a.mp4").read_bytes()
+    (tmp_path / "shard.tar").write_bytes(bytes(512) + content + bytes(700))
+    there = found.domain.within(Located(tmp_path / "shard.tar", 512, len(content), False, 0, "0.mp4"), row.path)
+    window = Window((3, 0, 0), (8, 32, 32))
+    a, b = (found.domain.read(r, window)["main"].data for r in (row, row.replace(path=there)))
+    assert np.array_equal(a, b)

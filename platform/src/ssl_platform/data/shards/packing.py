@@ -57,8 +57,8 @@ class Packs:
         """The files an item is read from; several items may share one."""
         return tuple(dict.fromkeys((row.path, *row.parts.values())))
 
-    def packed_bytes(self, row: Row) -> int:
-        """Bytes an item takes in shards, or at most takes."""
+    def packed_bytes(self, row: Row) -> int | None:
+        """Bytes an item takes in shards, or at most takes; None where that is not known before."""
         if not cast("Domain", self).prepares:
             return row.bytes
         import numpy as np
