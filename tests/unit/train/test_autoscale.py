@@ -17,7 +17,7 @@ GPU = Machine("cuda", 4, 32, 80 * 2**30, True)
 def test_cpu_run_is_small_and_says_why() -> None:
     config = RunConfig()
     lines = autoscale.batch_size(config, 1000, (48, 48, 48), CPU) + autoscale.steps_and_machine(config, 1000, CPU)
-    assert (config.data.batch_size, config.trainer.max_steps) == (8, 500)
+    assert (config.data.batch_size, config.trainer.max_steps) == (16, 500)
     assert config.data.workers == 0 and config.trainer.precision == "32"
     assert [line.split("=")[0] for line in lines] == [
         "data.batch_size",

@@ -74,8 +74,8 @@ class ViewsConfig(Section):
     local_scale: tuple[float, float] | None = Field(None, description="fraction of the window a local crop covers")
     zoom: bool | Literal["auto"] = Field(
         "auto",
-        description="scale crops to the view's size, else keep the data's resolution; auto: scale, except crops that are "
-        "compared where sizes mean something",
+        description="scale crops to the view's size, else keep the data's resolution; auto: scale, except crops that "
+        "are compared where sizes mean something",
     )
     strength: float = Field(1.0, ge=0, description="multiplier of all intensity augmentations")
     rotate: float = Field(0.0, ge=0, le=180, description="largest rotation in degrees, in planes the layout allows")
