@@ -6,7 +6,7 @@ Every metric is a function `(target, score) -> float` where `target` is `[n]` (o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -23,6 +23,12 @@ def balanced_accuracy(target: np.ndarray, score: np.ndarray) -> float:
     """Mean over the classes present of their recall."""
     hit = score.argmax(axis=1) == target
     return float(np.mean([hit[target == c].mean() for c in np.unique(target)]))
+
+
+def mean_known(values: Sequence[float]) -> float:
+    """Mean of the values that are not nan; nan where there is none."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def macro_f1(target: np.ndarray, score: np.ndarray) -> float:
@@ -60,7 +66,7 @@ def macro_auc(target: np.ndarray, score: np.ndarray, positive: int | None = None
     if score.shape[1] == 2:
         chosen = 1 if positive is None else positive
         return auc((target == chosen).astype(int), score[:, chosen] - score[:, 1 - chosen])
-    return float(np.nanmean([auc((target == c).astype(int), score[:, c]) for c in np.unique(target)]))
+    return mean_known([auc((target == c).astype(int), score[:, c]) for c in np.unique(target)])
 
 
 def average_precision(target: np.ndarray, score: np.ndarray) -> float:
@@ -81,7 +87,7 @@ def mean_average_precision(target: np.ndarray, score: np.ndarray) -> float:
     for label in range(target.shape[1]):
         known = ~np.isnan(target[:, label])
         found.append(average_precision(target[known, label], score[known, label]))
-    return float(np.nanmean(found)) if not np.isnan(found).all() else float("nan")
+    return mean_known(found)
 
 
 def pooled_average_precision(target: np.ndarray, score: np.ndarray) -> float:
@@ -97,7 +103,7 @@ def label_auc(target: np.ndarray, score: np.ndarray) -> float:
     """Mean over labels of the area under the ROC curve; `target [n, K]` may hold nan for unknown."""
     known = [~np.isnan(target[:, k]) for k in range(target.shape[1])]
     found = [auc(target[row, k], score[row, k]) for k, row in enumerate(known)]
-    return float(np.nanmean(found)) if not np.isnan(found).all() else float("nan")
+    return mean_known(found)
 
 
 def r2(target: np.ndarray, score: np.ndarray) -> float:

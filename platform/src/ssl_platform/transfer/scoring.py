@@ -11,7 +11,7 @@ from ssl_platform.transfer.evaluation import Outcome, together
 from ssl_platform.transfer.fitting import Parts
 from ssl_platform.transfer.item_evaluation import item_predictions
 from ssl_platform.transfer.masks import MaskedDomain, mask_paths
-from ssl_platform.transfer.metrics import mean_absolute_error, metrics_of
+from ssl_platform.transfer.metrics import mean_absolute_error, mean_known, metrics_of
 from ssl_platform.transfer.model import TransferModel
 from ssl_platform.transfer.opening import Opened
 from ssl_platform.transfer.protocols.answer import Answer, Function
@@ -59,7 +59,7 @@ class Scorer:
             entries = entries[np.linspace(0, len(entries) - 1, MOST_VALIDATED).round().astype(int)]
         if self.masked is not None:
             items, _ = self._segmented(model, entries, full=False)
-            return mean_value([item["dice"] for item in items])
+            return mean_known([item["dice"] for item in items])
         target, score, _ = self._predicted(model, entries)
         if self.task.kind == "regression":  # R2 is not defined for one item
             return -mean_absolute_error(target, score)
@@ -134,9 +134,3 @@ class Scorer:
         if not items:
             raise RunFailed(f"no item could be read: {next(iter(opened.unread.values()), 'there are none')}")
         return items, kept
-
-
-def mean_value(values: list[float]) -> float:
-    """Mean of the values that are not nan; nan if there is none."""
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ssl_platform.data.window import grid_windows
 from ssl_platform.plan import Reads
 from ssl_platform.types import Row, Window
 from ssl_platform_video.clips import at_other_speeds, at_other_times, multi_clip_windows, sped_up
@@ -55,6 +56,17 @@ def test_the_domain_offers_them():
     for relation in ("time", "speed", "overlap", "same"):
         assert len(Video().related(ROW, Reads(2, relation), (16, 64, 64), draw(2))) == 2
     assert sped_up(ROW, 1000.0).shape[0] == 1
+
+
+def test_test_views_stand_for_a_video_where_they_are_asked_for():
+    from ssl_platform_video.options import VideoOptions
+
+    size = (16, 64, 64)
+    assert Video(VideoOptions(test_views=(5, 3))).cover(ROW, size) == multi_clip_windows(ROW, size)
+    assert len(Video(VideoOptions(test_views=(5, 3))).cover(ROW, size, whole=False)) == 1
+    assert Video(VideoOptions()).cover(ROW, size) == grid_windows(ROW, size)
+    with pytest.raises(ValueError, match="test_views"):
+        VideoOptions(test_views=(0, 3))
 
 
 def test_five_clips_times_three_crops_cover_the_video():
