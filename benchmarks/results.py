@@ -54,7 +54,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
 DINO learns what two crops of an item share. Those of a sample volume share the direction of their layers, which names
 the item and not its class: crops are turned, and cut from windows with room between them.
 """
-FINETUNE: dict[str, Any] = {"finetune.steps": 300}
+FINETUNE: dict[str, Any] = {"finetune.steps": 200}
 METRICS = ("accuracy", "auc")
 PROTOCOLS = {
     "linear": "frozen linear probe, all labels",
