@@ -44,6 +44,7 @@ def fit(
     epoch_steps: int = 4,
     items: Batch | None = None,
     build: bool = True,
+    maker: ViewMaker | None = None,
 ) -> Fitted:
     """Train `objective` for some steps with AdamW, calling every hook as the trainer does.
 
@@ -60,9 +61,10 @@ def fit(
         epoch_steps: steps called one epoch.
         items: all items in index order, for plans with a refresh.
         build: whether to call `objective.build`.
+        maker: makes the views; one of the layout, the plan and `views` when None.
     """
     plan = objective.plan(objective.config)
-    maker = ViewMaker(layout, plan, views or ViewsConfig(), seed=0, window=window)
+    maker = maker or ViewMaker(layout, plan, views or ViewsConfig(), seed=0, window=window)
     if build:
         objective.build(backbone, models or {})
     players = objective.players(backbone)
