@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
@@ -40,10 +44,10 @@ def checks(domain: DomainUnderTest) -> Iterator[Check]:
     ):
         yield Check(name, domain.subject, about, functools.partial(run, domain))
     for task in domain.kind.tasks:
+        if task != "segmentation":
+            about = f"probe gives finite metrics for {task}"
+            yield Check(f"probe.{task}", domain.subject, about, functools.partial(probe, domain, task))
         if task in KINDS:
-            about = f"{'finetune' if task == 'segmentation' else 'probe'} gives finite metrics for {task}"
-            if task != "segmentation":
-                yield Check(f"probe.{task}", domain.subject, about, functools.partial(probe, domain, task))
             about = f"finetune trains and scores a model for {task}"
             yield Check(f"finetune.{task}", domain.subject, about, functools.partial(finetune, domain, task))
 
@@ -70,7 +74,7 @@ def resume(domain: DomainUnderTest) -> str:
     result = json.loads((again / "result.json").read_text(encoding="utf-8"))
     (again / "result.json").write_text(json.dumps({**result, "status": "stopped", "steps": 2}), encoding="utf-8")
     words: dict[str, Any] = {"manifest": None, "overrides": {"data.workers": 0}}
-    _quietly(domain, api.pretrain, run=again, resume=True, **words)
+    _quietly(api.pretrain, run=again, resume=True, **words)
     for name in ("encoder.safetensors",):
         first, second = (read_weights(folder / name, "an encoder")[0] for folder in (path, again))
         differ = [key for key in first if not torch.equal(first[key], second[key])]
@@ -82,10 +86,7 @@ def resume(domain: DomainUnderTest) -> str:
     return f"{len(first)} tensors bit-equal"
 
 
-def _quietly(domain: DomainUnderTest, command: Any, **words: Any) -> Any:
-    import contextlib
-    import io
-
+def _quietly(command: Any, **words: Any) -> Any:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return command(**words)
 
@@ -121,12 +122,9 @@ def refused(domain: DomainUnderTest) -> None:
 
 def embed(domain: DomainUnderTest) -> str:
     """A table of vectors."""
-    import numpy as np
-    import pyarrow.parquet as pq
-
     out = domain.folder / "items.parquet"
     keys = {"data.workers": 0, "cache.dir": domain.overrides["cache.dir"]}
-    _quietly(domain, api.embed, encoder=domain.run, out=out, manifest=domain.manifest, overrides=keys)
+    _quietly(api.embed, encoder=domain.run, out=out, manifest=domain.manifest, overrides=keys)
     table = pq.read_table(out)
     vectors = np.asarray(table.column("vector").to_pylist(), dtype=np.float64)
     if len(vectors) != len(domain.opened.rows):
@@ -138,18 +136,23 @@ def embed(domain: DomainUnderTest) -> str:
     return f"{len(vectors)} items, {vectors.shape[1]} numbers"
 
 
+LABELS = {"class": "classification", "classes": "multi-label", "number": "regression", "mask": "segmentation"}
+"""Kind of task of the labels a task declares."""
+
+
 def _labelled(domain: DomainUnderTest, task: str) -> Path:
     """A manifest of the few items whose labels make the task; own ones where the sample's are of another kind."""
+    kind = task if task in KINDS else LABELS.get(registry().task(task).labels, "classification")
     table = read_table(domain.manifest)
     count, columns = len(table), table.columns
     labels = [value for value in columns.get("label", []) if not no_value(value)]
-    if task == "segmentation":
+    if kind == "segmentation":
         if not any(not no_value(value) for value in columns.get("mask", [])):
             raise NotApplicable("the sample set has no masks: write a column 'mask'")
         extra = {"label": [""] * count} if "label" in columns else {}
-    elif task == "classification":
+    elif kind == "classification":
         extra = {} if len(set(labels)) > 1 else {"label": ["one" if i % 2 else "two" for i in range(count)]}
-    elif task == "multi-label":
+    elif kind == "multi-label":
         extra = {"label": [("a|b", "a", "b|c", "c")[i % 4] for i in range(count)]}
     else:
         extra = {"label": [f"{(i * 0.618) % 1:.3f}" for i in range(count)]}
@@ -161,20 +164,20 @@ def _keys(domain: DomainUnderTest) -> dict[str, Any]:
 
 
 def probe(domain: DomainUnderTest, task: str) -> str:
-    """A protocol that fits the task."""
-    names = [p.name for p in registry().protocols() if task in p.tasks]
-    chosen = next((name for name in ("knn", "linear") if name in names), names[0] if names else None)
-    if chosen is None:
+    """The protocol of the task, or the first that fits its labels."""
+    fitting = [p.name for p in registry().protocols() if task in p.tasks]
+    chosen = next((name for name in ("knn", "linear") if name in fitting), fitting[0] if fitting else None)
+    if chosen is None and task in KINDS:
         raise NotApplicable(f"no installed protocol evaluates {task}")
+    small = {"probe.steps": 5, "probe.episodes": 4, "probe.ways": 2, "probe.shots": 1, "probe.queries": 1}
     result = _quietly(
-        domain,
         api.probe,
         encoder=domain.run,
         manifest=_labelled(domain, task),
         task=task,
-        protocol=chosen,
+        protocol=chosen if task in KINDS else None,
         run=domain.folder / f"probe-{task}",
-        overrides=_keys(domain),
+        overrides={**_keys(domain), **small},
     )
     return _metrics(result)
 
@@ -182,7 +185,6 @@ def probe(domain: DomainUnderTest, task: str) -> str:
 def finetune(domain: DomainUnderTest, task: str) -> str:
     """A few steps of training for the task."""
     result = _quietly(
-        domain,
         api.finetune,
         encoder=domain.run,
         manifest=_labelled(domain, task),
