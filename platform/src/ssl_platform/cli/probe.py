@@ -13,8 +13,12 @@ from ssl_platform.cli.options import data_options, encoder_option, overrides_arg
 @click.command(cls=Command, name="probe", short_help="Evaluate an encoder without changing it.")
 @encoder_option
 @data_options
-@click.option("--protocol", metavar="P[,P...]", help="knn, linear, ...; separated by commas.")
-@click.option("--task", metavar="T", help="Where the labels leave it open: classification, segmentation, ...")
+@click.option(
+    "--protocol",
+    metavar="P[,P...]",
+    help="knn, linear, svm, attentive, mil, fewshot, retrieval..",
+)
+@click.option("--task", metavar="T", help="Where labels leave it open; or retrieval, mil, fewshot.")
 @run_option
 @overrides_argument
 def command(overrides: tuple[str, ...], **options: Any) -> None:
