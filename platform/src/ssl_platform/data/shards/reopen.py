@@ -14,6 +14,7 @@ from ssl_platform.data.catalog import Catalog
 from ssl_platform.data.claims import Claims
 from ssl_platform.data.content import FEW_ITEMS, How
 from ssl_platform.data.fit import fit
+from ssl_platform.data.names import counted
 from ssl_platform.data.quarantine import Quarantined, check_fraction, parse_quarantine, write_quarantine
 from ssl_platform.data.scan import Scan
 from ssl_platform.data.shards import facts
@@ -90,8 +91,7 @@ class PreparedData:
             DataError: options other than it was prepared with, or too much is damaged.
         """
         catalog = Catalog(pq.read_table(pa.BufferReader(self._file("catalog.parquet"))))
-        result = Scan(catalog, domain, quarantined=parse_quarantine(self._file("quarantine.csv")))
-        result.lines.append(self.about.line())
+        result = Scan(catalog, domain, lines=[self.about.line(), *self._left_out()])
         wrong = self._damaged(domain, check, catalog)
         result.quarantined += [Quarantined(catalog.row(i).path, why) for i, why in wrong.items()]
         whole = catalog.select([i for i in range(len(catalog)) if i not in wrong]) if wrong else catalog
@@ -106,6 +106,16 @@ class PreparedData:
             write_quarantine(result.quarantined, quarantine)
         check_fraction(result.quarantined, len(result.catalog), max_bad_fraction, quarantine)
         return result
+
+    def _left_out(self) -> list[str]:
+        """A line about what could not be used when the data was prepared: that was accepted then."""
+        before = parse_quarantine(self._file("quarantine.csv"))
+        if not before:
+            return []
+        return [
+            f"left out when it was prepared: {counted(len(before), 'item')}, e.g. {before[0].path}: {before[0].reason} "
+            f"(quarantine.csv of {self.place.name} lists all)"
+        ]
 
     def _file(self, name: str) -> bytes:
         content = self.place.read(name)
