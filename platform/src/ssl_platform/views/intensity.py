@@ -89,7 +89,7 @@ class Gamma(Operation):
 class Gain(Operation):
     """Multiplies each channel about its mean, or about zero where the layout's bounds start at zero.
 
-    The limit is that of DINO's brightness and contrast (arXiv:2104.14294, appendix).
+    The limit is nnU-Net's for brightness and contrast of volumes (Isensee et al., 2021, supplement).
 
     Attributes:
         probability: that a sample is changed.
@@ -98,7 +98,7 @@ class Gain(Operation):
 
     name: ClassVar[str] = "gain"
     probability: float = 0.8
-    limit: float = 0.4
+    limit: float = 0.25
 
     def apply(self, x: Tensor, context: Context, draws: Draws) -> Applied:
         """Parameters: `factor [B, C]`."""
@@ -123,7 +123,7 @@ class Offset(Operation):
 
     name: ClassVar[str] = "offset"
     probability: float = 0.8
-    limit: float = 0.4
+    limit: float = 0.25
 
     def apply(self, x: Tensor, context: Context, draws: Draws) -> Applied:
         """Parameters: `shift [B, C]` in units of the channel."""
