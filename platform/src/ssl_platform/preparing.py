@@ -130,7 +130,7 @@ def _about(config: RunConfig, data: OpenData, shard_mb: float, exact: bool) -> A
         domain=str(config.domain),
         form=form,
         words="files as they were" if exact and form == "files" else words,
-        lossless=lossless,
+        lossless=lossless and all(domain.packed_exactly(row) for row in data.rows),
         options=domain.options.model_dump(mode="json"),
         settled={
             name: (getattr(domain.options, name), source.removeprefix("resolved "))
@@ -249,7 +249,9 @@ def _say_size(data: OpenData, place: Place, about: About, begun: int, echo: Call
     told = f"at most about {need / 1e9:.2f} GB" if None not in sizes else "of a size that is not known before"
     free = place.free()
     room = "" if free is None else f", {free / 1e9:.1f} GB free"
-    exactness = "" if about.lossless else "; not bit for bit the source (--exact packs files as they are)"
+    exactness = "" if about.lossless else "; windows not bit for bit those of the source"
+    if not about.lossless and not data.domain.packed_form()[1]:
+        exactness += " (--exact packs files as they are)"
     echo(f"prepare: {len(data.catalog):,} items as {about.words}, {told} (source: {source:.2f} GB{room}){exactness}")
     if free is not None and not begun and about.form == "arrays" and data.domain.prepares and need > free:
         raise DataError(

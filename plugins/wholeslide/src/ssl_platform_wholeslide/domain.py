@@ -160,6 +160,10 @@ class WholeSlide(Domain):
         """All cells of the grid at `data.mpp`."""
         return "arrays", True
 
+    def packed_exactly(self, row: Row) -> bool:
+        """Where a cell is a whole number of pixels; else resampling rounds by where a window begins."""
+        return all(float(ratio).is_integer() for ratio in items.grid_of_row(row).ratio)
+
     def packed_bytes(self, row: Row) -> int | None:
         """At most three bytes a cell; glass takes nearly nothing."""
         return 3 * row.shape[0] * row.shape[1]

@@ -53,6 +53,10 @@ class Packs:
         """
         return ("arrays" if cast("Domain", self).prepares else "files"), True
 
+    def packed_exactly(self, row: Row) -> bool:
+        """Whether windows of an item stay the same bit for bit, where `packed_form` says so of the domain."""
+        return True
+
     def sources(self, row: Row) -> tuple[str, ...]:
         """The files an item is read from; several items may share one."""
         return tuple(dict.fromkeys((row.path, *row.parts.values())))
