@@ -24,11 +24,11 @@ from ssl_platform_medical3d.orientation import affine_of_codes, orientation_of
 from ssl_platform_medical3d.readers import nifti
 
 CLASSES = ("fine", "medium", "coarse", "broad")
-_WAVELENGTHS = {"fine": 10.0, "medium": 14.5, "coarse": 21.0, "broad": 31.0}  # mm from layer to layer
+_WAVELENGTHS = {"fine": 13.0, "medium": 18.5, "coarse": 26.5, "broad": 38.0}  # mm from layer to layer
 MASK_NAMES = {"0": "background", "1": "organ", "2": "second organ", "3": "lesion"}
 _CODES = ("RAS", "LPS", "LAS", "RPI", "ASR", "SPL")
 _SIZES = (56, 60, 64, 66, 70, 72)  # quick to transform
-_VERSION = 5
+_VERSION = 6
 
 
 @dataclass(frozen=True)
