@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from ssl_platform.config.schema import RunConfig, ViewsConfig
 from ssl_platform.nn.backbone import Backbone
@@ -23,7 +24,7 @@ from ssl_platform.testing.fit import fit
 from ssl_platform.testing.sync import SyncError, forbid_sync
 from ssl_platform.testing.toy import toy_batch, toy_layout
 from ssl_platform.train.scale import RunSize, shrink
-from ssl_platform.types import Batch, Layout, Step, Views
+from ssl_platform.types import Batch, Layout, Step, View, Views
 from ssl_platform.views.maker import ViewMaker
 
 SIZE = 16
@@ -192,20 +193,23 @@ def steps(declaration: ObjectiveDeclaration, toy: Toy) -> str:
     return f"loss {losses[0]:.3g} to {losses[-1]:.3g}, {watch.count} parameters"
 
 
-def _loss(declaration: ObjectiveDeclaration, toy: Toy) -> float:
-    objective, backbone, maker = _made(declaration, toy)
-    objective.before_step(STEP)
-    return float(total_of(objective(backbone, _views(maker, toy))).total.detach())
-
-
 def repeat(declaration: ObjectiveDeclaration, toy: Toy) -> str:
-    """Built twice."""
-    first, second = (_loss(declaration, toy) for _ in range(2))
-    if first != second:
+    """Built twice alike; torch's generator then stands elsewhere. Dropout is off: it may use it."""
+    losses = []
+    for seed in (1, 2):
+        objective, backbone, maker = _made(declaration, toy)
+        for module in (*objective.modules(), *backbone.modules()):
+            if isinstance(module, nn.Dropout | nn.AlphaDropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
+                module.p = 0.0
+        torch.manual_seed(seed)
+        objective.before_step(STEP)
+        losses.append(float(total_of(objective(backbone, _views(maker, toy))).total.detach()))
+    if losses[0] != losses[1]:
         raise Violation(
-            f"the loss is {first:.6g}, then {second:.6g}", "draw masks from view.random, never from torch's generator"
+            f"the loss is {losses[0]:.6g}, then {losses[1]:.6g}",
+            "draw masks and noise from view.random, never from torch's generator",
         )
-    return f"loss {first:.4g}"
+    return f"loss {losses[0]:.4g}"
 
 
 def state(declaration: ObjectiveDeclaration, toy: Toy) -> None:
@@ -254,17 +258,24 @@ def invalid(declaration: ObjectiveDeclaration, toy: Toy) -> None:
         objective.before_step(STEP)
         batch = toy.batch(0, maker.plan.reads.count)
         for read in batch.reads:
-            part = read["main"]
-            valid = torch.ones(part.data.shape[:2] if toy.points else (BATCH, *toy.window), dtype=torch.bool)
+            valid = torch.ones((BATCH, *toy.window), dtype=torch.bool)
             valid[..., -valid.shape[-1] // 4 :] = False
-            hole = ~(valid[..., None] if toy.points else valid[:, None])
-            part.valid, part.data = valid, torch.where(hole, torch.full((), value), part.data)
-        losses.append(float(total_of(objective(backbone, maker(batch))).total.detach()))
+            read["main"].valid = valid
+        views = Views([_filled(view, value, toy.points) for view in maker(batch)])
+        losses.append(float(total_of(objective(backbone, views)).total.detach()))
     if losses[0] != losses[1]:
         raise Violation(
             f"the loss is {losses[0]:.6g} or {losses[1]:.6g} with what invalid cells hold",
             "use tokens.valid, Mask.valid and target_valid; average with losses.masked.masked_mean",
         )
+
+
+def _filled(view: View, value: float, points: bool) -> View:
+    """The view with a value in its invalid cells."""
+    if view.valid is None:
+        return view
+    keep = view.valid[..., None] if points else view.valid[:, None]
+    return view.replace(x=torch.where(keep, view.x, torch.full((), value)))
 
 
 def sync(declaration: ObjectiveDeclaration, toy: Toy) -> None:

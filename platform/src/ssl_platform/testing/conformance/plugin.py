@@ -8,10 +8,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 from ssl_platform.errors import PluginError
-from ssl_platform.plugins import PluginRecord, registry
+from ssl_platform.plugins import BackboneDeclaration, Declaration, PluginRecord, missing_requirement, resolve
 from ssl_platform.testing.conformance.check import Check, NotApplicable, Violation
 
 LISTING_MS = 250
@@ -67,14 +66,12 @@ def listing(record: PluginRecord) -> str:
     return import_cost(record.module, LISTING_MS)
 
 
-def resolves(declaration: Any) -> str | None:
+def resolves(declaration: Declaration) -> str | None:
     """The factory string."""
-    from ssl_platform.plugins import BackboneDeclaration, missing_requirement
-
     if isinstance(declaration, BackboneDeclaration) and (lacks := missing_requirement(declaration)):
         raise NotApplicable(lacks)
     try:
-        found = registry().load(declaration)
+        found = resolve(declaration.factory)
     except PluginError as error:
         raise Violation(str(error), f"correct factory={declaration.factory!r}") from None
     if not callable(found):

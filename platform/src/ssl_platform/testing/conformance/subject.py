@@ -22,7 +22,7 @@ from ssl_platform.domain import Domain
 from ssl_platform.nn.backbone import Backbone, Normaliser
 from ssl_platform.opening import OpenData, open_data
 from ssl_platform.plan import Plan, Reads
-from ssl_platform.plugins import DomainDeclaration, registry
+from ssl_platform.plugins import DomainDeclaration, registry, resolve
 from ssl_platform.testing.conformance.check import NotApplicable
 from ssl_platform.train.assemble import Model, assemble, fit_normaliser, patch_of, window_of
 from ssl_platform.train.scale import RunSize
@@ -83,7 +83,7 @@ class DomainUnderTest:
     @cached_property
     def kind(self) -> type[Domain]:
         """The domain's class."""
-        return cast(type[Domain], registry().load(self.declaration))
+        return cast(type[Domain], resolve(self.declaration.factory))
 
     @property
     def layout(self) -> Layout:
