@@ -26,6 +26,10 @@ def test_cpu_run_is_small_and_says_why() -> None:
         "trainer.precision",
     ]
     assert all("(" in line for line in lines)
+    compared = RunConfig()
+    autoscale.batch_size(compared, 1000, (48, 48, 48), CPU)
+    autoscale.steps_and_machine(compared, 1000, CPU, views=2)
+    assert compared.trainer.max_steps == 250
 
 
 def test_gpu_run_fills_memory_by_processes_and_few_items_bound_it() -> None:

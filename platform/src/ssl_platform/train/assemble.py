@@ -143,11 +143,21 @@ def assemble(
     return Model(backbone, objective, plan, maker, tuple(maker.read_size), lines)
 
 
+def views_of(config: RunConfig) -> int:
+    """How many views the objective makes of a sample."""
+    kind = load_objective(str(config.objective["name"]))
+    return _count(kind.plan(kind.Config(**_settings(config))))
+
+
+def _count(plan: Plan) -> int:
+    return sum(spec.count for spec in plan.views if not spec.clean)
+
+
 def _settle_zoom(config: RunConfig, domain: Domain, plan: Plan) -> list[str]:
     """Resolve `views.zoom`; the line to print where it turns scaling off."""
     if config.views.zoom != "auto":
         return []
-    compared = sum(spec.count for spec in plan.views if not spec.clean) > 1
+    compared = _count(plan) > 1
     why = f"compared views of {domain.name} keep their resolution: a size means something"
     config.resolve("views.zoom", not (domain.true_size and compared), why if compared else "views are not compared")
     return [] if config.views.zoom else [f"views.zoom=False ({why})"]

@@ -14,7 +14,8 @@ from ssl_platform.plan import Plan
 
 CPU_CELLS = 1_800_000
 """Cells of all windows of a batch on a CPU: sixteen windows of 48^3, about 0.3 s a step with the smallest encoder."""
-CPU_STEPS = 500
+CPU_STEPS, CPU_STEPS_COMPARED = 500, 250
+"""Steps of a run on a CPU: of minutes, where several views cost several times as much and teach as much sooner."""
 GPU_PASSES, GPU_STEPS = 100, (2_000, 100_000)
 LARGEST_BATCH = 256
 BYTES_PER_CELL = 160
@@ -86,12 +87,19 @@ def batch_size(config: RunConfig, windows: int, window: Sequence[int], machine: 
     return lines
 
 
-def steps_and_machine(config: RunConfig, windows: int, machine: Machine) -> list[str]:
-    """Resolve `trainer.max_steps`, `data.workers` and `trainer.precision`; return the lines to print."""
+def steps_and_machine(config: RunConfig, windows: int, machine: Machine, views: int = 1) -> list[str]:
+    """Resolve `trainer.max_steps`, `data.workers` and `trainer.precision`; return the lines to print.
+
+    Args:
+        config: changed in place.
+        windows: windows of one pass.
+        machine: what the run has.
+        views: views the objective makes of a sample.
+    """
     lines: list[str] = []
     batch = int(config.data.batch_size)
     if config.trainer.max_steps == "auto":
-        steps, why = _steps(windows, batch, machine)
+        steps, why = _steps(windows, batch, machine, views)
         resolve(config, "trainer.max_steps", steps, why, lines)
     if config.data.workers == "auto":
         workers, why = _workers(machine)
@@ -133,9 +141,10 @@ def _batch(windows: int, cells: int, machine: Machine, accumulate: int) -> tuple
     return max(1, round(batch / share)) * share, why
 
 
-def _steps(windows: int, batch: int, machine: Machine) -> tuple[int, str]:
+def _steps(windows: int, batch: int, machine: Machine, views: int) -> tuple[int, str]:
     if not machine.gpu:
-        return CPU_STEPS, f"CPU: a run of minutes, {CPU_STEPS * batch / max(1, windows):.1f} passes"
+        steps = CPU_STEPS if views < 2 else CPU_STEPS_COMPARED
+        return steps, f"CPU: a run of minutes, {steps * batch / max(1, windows):.1f} passes"
     wanted = GPU_PASSES * windows // batch
     steps = min(max(wanted, GPU_STEPS[0]), GPU_STEPS[1])
     return steps, f"{GPU_PASSES} passes over {windows} windows, within {GPU_STEPS[0]} and {GPU_STEPS[1]}"

@@ -20,7 +20,7 @@ from ssl_platform.errors import RunFailed
 from ssl_platform.opening import open_data
 from ssl_platform.train import autoscale, checkpoint, head, optim_defaults
 from ssl_platform.train import resume as resume_state
-from ssl_platform.train.assemble import Model, assemble, fit_normaliser, load_initial, window_of
+from ssl_platform.train.assemble import Model, assemble, fit_normaliser, load_initial, views_of, window_of
 from ssl_platform.train.bank import embed_set
 from ssl_platform.train.devices import place
 from ssl_platform.train.health import Verdict
@@ -103,7 +103,7 @@ class Session:
         for key, (value, why) in domain.defaults(len(self.catalog), batch).items():
             if not config.given(key):
                 autoscale.resolve(config, key, value, why, lines)
-        lines += autoscale.steps_and_machine(config, self.windows, self.machine)
+        lines += autoscale.steps_and_machine(config, self.windows, self.machine, views_of(config))
         lines += autoscale.intervals(config)
         self._decided(lines)
         self.base_window, self.batch, self.steps = window, batch, int(config.trainer.max_steps)
