@@ -29,7 +29,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-LABELS, DRAWS = 10, 3
+LABELS, DRAWS = 10, 2
 COMMON: dict[str, Any] = {"health.knn": False}
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "medical3d": {
