@@ -83,6 +83,7 @@ def test_the_domain_trains_by_the_objective_on_its_sample_set(
     assert "ssl-platform-sonar" in (run / "encoder.json").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow  # a process a project; the conformance kit holds the same projects in the suite
 def test_their_own_tests_pass(projects: list[Path], paths: list[Path], tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "SSL_PLATFORM_CACHE": str(tmp_path)}
     words = ["-m", "pytest", "-p", "no:cacheprovider", *(str(project / "tests") for project in projects)]
