@@ -199,6 +199,8 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = lr * group["lr_scale"]
         view, target = view_and_target(model.task, batch, maker)
+        if step == 1:
+            model.begin(view)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             loss = task_loss(model.task, model(view), target, model.scale)
         optimizer.zero_grad(set_to_none=True)
