@@ -151,6 +151,9 @@ def train_and_score(
 def training_maker(opened: Opened) -> ViewMaker:
     """Makes augmented views of the size the encoder takes."""
     data = opened.data
+    if opened.config.views.zoom == "auto":
+        why = "a label may depend on size" if data.domain.true_size else "crops are scaled"
+        opened.config.resolve("views.zoom", not data.domain.true_size, why)
     return ViewMaker(
         data.domain.layout,
         Plan.augmented(1, labels="required"),
