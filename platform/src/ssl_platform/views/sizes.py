@@ -13,7 +13,7 @@ from ssl_platform.views.symmetry import axes, planes
 
 GLOBAL_SCALE = (0.4, 1.0)  # of the window's volume; shape and texture stay recognisable
 LOCAL_SCALE = (0.1, 0.4)  # DINO's local crops stop where its global ones begin
-ROOM = 5 / 6  # of the window's side: what several global views get that are not scaled, so that they can differ in place
+ROOM = 5 / 6  # of the window's side: several global views that are not scaled get it, so that they differ in place
 
 
 def view_size(
