@@ -26,6 +26,7 @@ from ssl_platform.data.shards.reopen import PreparedData, prepared_data
 from ssl_platform.data.split_file import write as write_splits
 from ssl_platform.data.splits import Splits
 from ssl_platform.data.table import read_table
+from ssl_platform.data.tasks import KINDS
 from ssl_platform.domain import Domain
 from ssl_platform.errors import ConfigError, DataError
 from ssl_platform.plugins import registry
@@ -153,7 +154,7 @@ def open_data(config: RunConfig, *, quarantine: Path | None = None, out: TextIO 
         claims, roots = prepared.claims(labels=config.labels.source is None), [*paths, *prepared.about.roots]
     elif claims is not None and config.command == "prepare":
         claims = beside_labels(claims)
-    if claims is not None and claims.labels and config.command in OF_ITEMS and config.task is None:
+    if claims is not None and claims.labels and _of_items(config):
         claims = replace(claims, columns={name: v for name, v in claims.columns.items() if name != "mask"})
 
     def join(catalog: Catalog) -> Facts:
@@ -198,6 +199,13 @@ def open_data(config: RunConfig, *, quarantine: Path | None = None, out: TextIO 
     parts = splits.resolve(list(catalog.rows()), facts, config.labels, seed=0)
     lines += parts.notes
     return OpenData(domain, catalog, facts, parts, found.quarantined, list(found.masks), sample, lines)
+
+
+def _of_items(config: RunConfig) -> bool:
+    """Whether the command reads labels of whole items where a table has masks too."""
+    if config.command not in OF_ITEMS or config.task in KINDS:
+        return False
+    return config.task is None or registry().task(config.task).labels != "mask"
 
 
 def _readable(found: Scan, config: RunConfig, listed: Path | None, lines: list[str], out: TextIO | None) -> Catalog:
