@@ -69,10 +69,26 @@ def failures(found: dict[str, Outcome]) -> dict[str, str]:
 def test_a_strangers_domain_passes(kind: str, toy, hold: Hold) -> None:
     """Rank 1, rank 2 and point sets; processes are started for one of them."""
     options = {"signal": {"kind": SIGNAL}, "image": {}, "points": {"kind": POINTS, "body": CLOUDS}}[kind]
-    found = hold(toy(**options), skip=() if kind == "signal" else ("windows.workers", "plugin", "declaration.import"))
+    fewer = {
+        "signal": (),
+        "image": (
+            "plugin",
+            "declaration.import",
+            "windows.workers",
+            "run",
+            "encoder",
+            "embed",
+            "probe",
+            "finetune",
+            "kit",
+        ),
+        "points": ("plugin", "declaration.import", "windows.workers", "kit"),
+    }[kind]
+    found = hold(toy(**options), skip=fewer)
     assert failures(found) == {}
-    assert found["kit.floor"].status == "passed" or kind != "signal"
-    assert {"objective.mae", "run.resume", "probe.regression", "finetune.classification"} <= set(found)
+    assert {"quarantine.random", "views.geometry", "tokens.roundtrip", "objective.mae"} <= set(found)
+    if kind == "signal":
+        assert found["kit.floor"].status == found["run.resume"].status == found["windows.workers"].status == "passed"
 
 
 BROKEN = {
