@@ -75,7 +75,7 @@ def test_shards_give_what_the_source_gives_without_it(
     expected = windows(before)
     shards = tmp_path / "shards"
     made = api.prepare(manifest=manifest, domain=domain, out=shards, shard_mb=0.5)
-    exact = all(before.domain.packed_exactly(row) for row in before.rows)
+    exact = domain != "video" and all(before.domain.packed_exactly(row) for row in before.rows)
     assert made["items"] == ITEMS and made["lossless"] == exact
     assert exact or domain in ROUNDED
     shutil.rmtree(tmp_path / "source")
