@@ -78,9 +78,10 @@ def test_a_poor_knn_is_no_matter_early() -> None:
     assert verdict(replace(GOOD, knn=0.4, step=300))[0] == "healthy"
 
 
-def test_token_families_may_lose_rank() -> None:
-    look = replace(GOOD, effective_rank=8.0)
-    assert verdict(look, family="masked")[0] == "healthy" and verdict(look)[0] == "collapsed"
+def test_rank_may_be_lost_by_token_families_and_while_the_loss_has_work_left() -> None:
+    easy = replace(GOOD, effective_rank=8.0, loss=0.03)
+    assert verdict(easy, family="masked")[0] == "healthy" and verdict(easy)[0] == "collapsed"
+    assert verdict(replace(easy, loss=0.2))[0] == "healthy"
 
 
 def test_trail_is_bounded_and_survives_a_checkpoint() -> None:

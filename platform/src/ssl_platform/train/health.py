@@ -28,10 +28,11 @@ FIRST_SECONDS = 180.0
 SPREAD_LOST = 0.12
 """Collapsed when the spread fell below this fraction of the untrained network's: i-jepa whose target is the student
 itself ends at 0.08, the healthy one stays above 0.2 while its features sharpen."""
-RANK_LOST = 0.5
-"""Collapsed when the centred effective rank fell below this fraction of the untrained network's, for families that
-compare whole embeddings: simclr without negatives, vicreg without variance and covariance and byol without
-stop-gradient end at 0.33 to 0.45, healthy runs above 0.7."""
+RANK_LOST, TOO_EASY = 0.5, 0.05
+"""Collapsed when the centred effective rank fell below this fraction of the untrained network's while the loss is under
+that fraction of its trivial value, for families that compare whole embeddings: simclr without negatives, vicreg without
+variance and covariance and byol without stop-gradient end at 0.33 to 0.45 of the rank and at most 0.014 of the loss. A
+loss that still has something to do, 0.15 and more in healthy runs, tells samples apart in fewer directions."""
 RANK_LOST_TOKENS = 0.2
 """The same for families that predict tokens, whose pooled embedding rightly gathers in few strong directions (healthy
 mae goes through 0.45), and for those with a teacher's distributions, whose own signs come first: healthy dino$
@@ -172,7 +173,9 @@ def _collapsed_embedding(look: Look, untrained: Look, trivial: float | None, fam
     kept = look.effective_rank / max(untrained.effective_rank, 1e-6)
     gathers = family in TOKEN_FAMILIES or look.teacher_entropy is not None
     agreed = not gathers and trivial is not None and look.loss is not None and look.loss < AGREED_LOSS * trivial
-    if kept < (RANK_LOST_TOKENS if gathers else RANK_LOST) or (agreed and kept < AGREED_RANK):
+    easy = not trivial or look.loss is None or look.loss < TOO_EASY * trivial
+    least = RANK_LOST if easy and not gathers else RANK_LOST_TOKENS
+    if kept < least or (agreed and kept < AGREED_RANK):
         return Verdict(
             "collapsed",
             f"embeddings use few directions (effective rank {look.effective_rank:.1f}, untrained "
