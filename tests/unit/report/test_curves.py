@@ -4,7 +4,7 @@ import math
 
 from ssl_platform.report.curves import column, further_charts, loss_chart, smoothed, thinned
 from ssl_platform.report.health_charts import health_charts, limit_of
-from ssl_platform.train.health import RANK_LOST, RANK_LOST_TOKENS
+from ssl_platform.train.health import RANK_LOST_TOKENS
 
 
 def rows(steps: int) -> list[dict[str, str]]:
@@ -56,13 +56,13 @@ def test_terms_share_one_chart() -> None:
 
 def test_health_begins_at_the_untrained_network() -> None:
     found = [{"step": "10", "health/effective_rank": "20"}, {"step": "11", "loss": "1"}]
-    (chart,) = health_charts(found, {"effective_rank": 30.0}, "masked")
+    (chart,) = health_charts(found, {"effective_rank": 30.0})
     assert chart.series[0][1] == ([0.0, 10.0], [30.0, 20.0])
     assert [(line.kind, line.y) for line in chart.lines] == [("baseline", 30.0), ("limit", RANK_LOST_TOKENS * 30)]
 
 
 def test_limits_are_those_of_the_verdict() -> None:
     untrained = {"effective_rank": 10.0, "spread": 1.0}
-    assert limit_of("effective_rank", untrained, "contrastive") == ("below", RANK_LOST * 10)
-    assert limit_of("effective_rank", untrained, None) is None
-    assert limit_of("knn", untrained, "masked") is None
+    assert limit_of("effective_rank", untrained) == ("below", RANK_LOST_TOKENS * 10)
+    assert limit_of("effective_rank", {}) is None
+    assert limit_of("knn", untrained) is None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ssl_platform.report.curves import Chart, Line, column, thinned
-from ssl_platform.train.health import ONE_OUTPUT, RANK_LOST, RANK_LOST_TOKENS, SPREAD_LOST, TOKEN_FAMILIES, UNIFORM
+from ssl_platform.train.health import ONE_OUTPUT, RANK_LOST_TOKENS, SPREAD_LOST, UNIFORM
 
 _TEXTS = {
     "effective_rank": (
@@ -32,15 +32,12 @@ _TEXTS = {
 _DIGITS = 3
 
 
-def health_charts(
-    rows: Sequence[Mapping[str, str]], untrained: Mapping[str, Any], family: str | None = None
-) -> list[Chart]:
+def health_charts(rows: Sequence[Mapping[str, str]], untrained: Mapping[str, Any]) -> list[Chart]:
     """One chart for every number that was measured.
 
     Args:
         rows: of `metrics.csv`.
         untrained: the same numbers of the network before its first step.
-        family: of the objective, which decides one limit; None when unknown.
     """
     charts = []
     for name, (title, text) in _TEXTS.items():
@@ -54,18 +51,18 @@ def health_charts(
             lines.append(Line(f"{word} {before:.{_DIGITS}g}", float(before)))
             if x[0] > 0:
                 x, y = [0.0, *x], [float(before), *y]
-        if (limit := limit_of(name, untrained, family)) is not None:
+        if (limit := limit_of(name, untrained)) is not None:
             lines.append(Line(f"collapsed {limit[0]} {limit[1]:.{_DIGITS}g}", limit[1], kind="limit"))
         now = f"{y[-1]:.{_DIGITS}g}"
         charts.append(Chart(name, title, [(title.lower(), thinned((x, y)))], text, lines, now=now))
     return charts
 
 
-def limit_of(name: str, untrained: Mapping[str, Any], family: str | None) -> tuple[str, float] | None:
-    """On which side of which value the verdict is `collapsed`."""
+def limit_of(name: str, untrained: Mapping[str, Any]) -> tuple[str, float] | None:
+    """On which side of which value the verdict is `collapsed`, whatever the other numbers are."""
     before = untrained.get(name)
-    if name == "effective_rank" and isinstance(before, int | float) and family:
-        return "below", (RANK_LOST_TOKENS if family in TOKEN_FAMILIES else RANK_LOST) * before
+    if name == "effective_rank" and isinstance(before, int | float):
+        return "below", RANK_LOST_TOKENS * before
     if name == "spread" and isinstance(before, int | float):
         return "below", SPREAD_LOST * before
     if name == "teacher_usage":
