@@ -136,6 +136,8 @@ def embed(domain: DomainUnderTest) -> str:
     return f"{len(vectors)} items, {vectors.shape[1]} numbers"
 
 
+MASKED = 6
+"""Items with masks that are used: whole items are segmented."""
 LABELS = {"class": "classification", "classes": "multi-label", "number": "regression", "mask": "segmentation"}
 """Kind of task of the labels a task declares."""
 
@@ -156,7 +158,7 @@ def _labelled(domain: DomainUnderTest, task: str) -> Path:
         extra = {"label": [("a|b", "a", "b|c", "c")[i % 4] for i in range(count)]}
     else:
         extra = {"label": [f"{(i * 0.618) % 1:.3f}" for i in range(count)]}
-    return few_items(table, ITEMS, extra, name=task)
+    return few_items(table, MASKED if kind == "segmentation" else ITEMS, extra, name=task)
 
 
 def _keys(domain: DomainUnderTest) -> dict[str, Any]:
