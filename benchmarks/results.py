@@ -33,9 +33,9 @@ LABELS, DRAWS = 10, 2
 COMMON: dict[str, Any] = {"health.knn": False}
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "medical3d": {
-        "mae": {"trainer.max_steps": 600, "data.batch_size": 16},
+        "mae": {"trainer.max_steps": 1000, "data.batch_size": 16},
         "dino": {
-            "trainer.max_steps": 300,
+            "trainer.max_steps": 600,
             "data.batch_size": 16,
             "data.window": [56, 56, 56],
             "views.global_size": 40,
@@ -54,7 +54,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
 DINO learns what two crops of an item share. Those of a sample volume share the direction of their layers, which names
 the item and not its class: crops are turned, and cut from windows with room between them.
 """
-FINETUNE: dict[str, Any] = {"finetune.steps": 200}
+FINETUNE: dict[str, Any] = {"finetune.steps": 100}
 METRICS = ("accuracy", "auc")
 PROTOCOLS = {
     "linear": "frozen linear probe, all labels",

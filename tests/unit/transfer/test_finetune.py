@@ -100,8 +100,12 @@ def test_regression_beats_the_mean(toy_encoder: Write, tmp_path: Path) -> None:
     parts = ["train"] * 18 + ["val"] * 4 + ["test"] * 8
     lines = [f"i{i}.npy,{100 + 30 * v:.3f},{part}" for i, (v, part) in enumerate(zip(values, parts, strict=True))]
     (tmp_path / "t.csv").write_text("\n".join(["path,label,split", *lines]) + "\n")
-    off = {"finetune__steps": 60, "finetune__lr": 1e-2, "views__off": ["gain"]}
-    result = tuned(toy_encoder(), tmp_path / "t.csv", tmp_path / "run", **off)
+    off = {"finetune__steps": 60, "finetune__lr": 1e-2, "views__off": ["gain"], "finetune__head": "random"}
+    encoder = toy_encoder()
+    result = tuned(encoder, tmp_path / "t.csv", tmp_path / "run", **off)
+    assert result["metrics"]["finetune/r2"]["value"] > 0.5
+    still = {"finetune__steps": 1, "finetune__lr": 1e-9}  # the head starts at the probe, in the target's unit
+    result = tuned(encoder, tmp_path / "t.csv", tmp_path / "start", **still)
     assert result["metrics"]["finetune/r2"]["value"] > 0.5
 
 

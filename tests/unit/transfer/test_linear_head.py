@@ -1,10 +1,14 @@
-"""The head of fine-tuning: features are standardised by its first batch."""
+"""The head of fine-tuning: features are standardised by its first batch, or it starts at a probe."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from ssl_platform.transfer.model import LinearHead
+from ssl_platform.transfer.protocols.linear import fit_linear
+from ssl_platform.transfer.protocols.splits import Labelled
+from ssl_platform.transfer.task import Task
 from ssl_platform.types import Features
 
 
@@ -34,3 +38,14 @@ def test_one_item_is_no_measure_and_a_constant_feature_is_not_blown_up() -> None
     pooled[:, 0] = 3.0
     head.standardise(features(pooled))
     assert head.std[0] == 0.1 * pooled.std(0).mean()
+
+
+def test_a_head_that_starts_at_a_probe_says_what_the_probe_says() -> None:
+    torch.manual_seed(0)
+    bank = Labelled(5 + torch.randn(40, 8), torch.arange(40) % 3, [], [str(i) for i in range(40)])
+    probe = fit_linear(bank, Task("classification", ("a", "b", "c")), 0.1)
+    head = LinearHead(8, 3)
+    head.start_at(probe.weight, probe.bias, probe.mean, probe.std)
+    found = head(features(bank.features)).detach().numpy()
+    np.testing.assert_allclose(found, probe(bank.features), atol=1e-5)
+    assert head.ready

@@ -64,6 +64,11 @@ class LabelsConfig(Section):
     blocks: str | None = Field(None, description="spatial split, e.g. 600m,gap=100m")
     unit: Literal["item", "group"] = Field("item", description="what metrics count")
 
+    @property
+    def limited(self) -> bool:
+        """Whether fewer training labels are asked for than there are."""
+        return self.fraction is not None or self.count is not None
+
 
 class ViewsConfig(Section):
     """`views.*`: sizes and strengths of the generic augmentations; a domain and an objective refine them."""
@@ -151,6 +156,10 @@ class FinetuneConfig(Section):
     )
     warmup: str = Field("10%", description="duration of the linear warm-up: steps, 10ep or 5%")
     clip: float = Field(1.0, gt=0, description="gradient-norm limit")
+    head: Literal["probe", "random"] = Field(
+        "probe",
+        description="where a linear head starts: at the linear probe of the training items' features, or at random",
+    )
     width: int = Field(16, ge=1, description="channels of the segmentation decoder at full resolution")
     eval_every: int | Literal["auto"] = Field("auto", description="steps between validations; auto: ten in all")
     overlap: float = Field(0.5, ge=0, lt=1, description="overlap of neighbouring windows when segmenting")

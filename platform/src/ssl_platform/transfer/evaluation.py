@@ -125,7 +125,8 @@ def evaluate(name: str, opened: Opened, encoder: Encoder, features: Mapping[str,
         form = features[declared.features]
         train, val, test = (labelled(opened.data.facts, form, np.flatnonzero(parts == code)) for code in (1, 2, 3))
         _check_parts(number, train=len(train), test=len(test))
-        answers.append(cast(OnFeatures, run)(Splits(train, val, test), task, budget))
+        splits = Splits(train, val, test, few=opened.config.labels.limited)
+        answers.append(cast(OnFeatures, run)(splits, task, budget))
     return together(answers, metrics_of(task.kind, task.positive_index))
 
 

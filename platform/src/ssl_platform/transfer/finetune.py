@@ -20,7 +20,8 @@ from ssl_platform.train.metrics import MetricsFile
 from ssl_platform.train.run import RunFolder
 from ssl_platform.transfer.evaluation import Outcome, as_result, line_of
 from ssl_platform.transfer.fitting import Parts, choose_parts, recipe_of
-from ssl_platform.transfer.model import ModelRecord, TransferModel, write_model
+from ssl_platform.transfer.head_start import start_at_probe
+from ssl_platform.transfer.model import LinearHead, ModelRecord, TransferModel, write_model
 from ssl_platform.transfer.opening import Opened, device_of, open_transfer
 from ssl_platform.transfer.probe import write_predictions
 from ssl_platform.transfer.running import running
@@ -106,6 +107,8 @@ def train_and_score(
         known = data.facts.target[parts.train]
         model.shift.fill_(float(np.mean(known)))
         model.scale.fill_(max(float(np.std(known)), 1e-12))
+    if config.finetune.head == "probe" and isinstance(model.head, LinearHead):
+        tell(start_at_probe(model, opened, encoder, parts))
     scorer = Scorer(opened, parts, device)
     maker = training_maker(opened)
     loader = _loader(opened, parts, scorer, maker, batch_size, device)

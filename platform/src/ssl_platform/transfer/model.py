@@ -86,8 +86,9 @@ class LinearHead(nn.Module):
     """Standardised pooled features to numbers.
 
     Pooled features of all items share most of their length. What tells items apart is small beside it, and a linear
-    layer on raw features needs thousands of steps to see it. Means and deviations are taken once, from the first batch,
-    and stay (a batch normalisation without its noise; He et al., 2022, put one before their linear probe).
+    layer on raw features needs thousands of steps to see it. Means and deviations are taken once, from the first batch
+    or with a fitted probe, and stay (a batch normalisation without its noise; He et al., 2022, put one before their
+    linear probe).
 
     Args:
         dim: D of the pooled features.
@@ -104,6 +105,16 @@ class LinearHead(nn.Module):
         self.linear = nn.Linear(dim, outputs)
         nn.init.normal_(self.linear.weight, std=0.01)
         nn.init.zeros_(self.linear.bias)
+        self.ready = False
+
+    @torch.no_grad()
+    def start_at(self, weight: Tensor, bias: Tensor, mean: Tensor, std: Tensor) -> None:
+        """Start at a fitted probe: `weight [D, K]`, `bias [K]`, `mean [D]` and `std [D]` of its features."""
+        self.linear.weight.copy_(weight.T)
+        self.linear.bias.copy_(bias)
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+        self.ready = True
 
     @torch.no_grad()
     def standardise(self, features: Features) -> None:
@@ -160,10 +171,15 @@ class TransferModel(nn.Module):
             self.backbone.eval()
         return self
 
+    @property
+    def fitted(self) -> bool:
+        """Whether the head starts at a fitted probe, and so predicts before any step."""
+        return isinstance(self.head, LinearHead) and self.head.ready
+
     @torch.no_grad()
     def begin(self, view: View) -> None:
-        """Look at a first batch: a linear head standardises its features by it."""
-        if isinstance(self.head, LinearHead):
+        """Look at a first batch: a linear head that starts at random standardises its features by it."""
+        if isinstance(self.head, LinearHead) and not self.fitted:
             self.head.standardise(self.backbone(view))
 
     def forward(self, view: View) -> Tensor:

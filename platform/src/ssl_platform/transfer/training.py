@@ -62,7 +62,7 @@ class History:
     Attributes:
         first, last: loss of the first and the last step (means of ten, where there are so many).
         best: best validation value; nan without validation.
-        best_step: where it was reached; the last step without validation.
+        best_step: where it was reached, 0 for a fitted head before any step; the last step without validation.
         seconds: spent training, validation included.
         validations: `(step, value)`.
     """
@@ -193,6 +193,26 @@ def train(
     waiting: list[Tensor] = []
     start = since = time.monotonic()
     samples = 0
+
+    def look(step: int) -> tuple[float, bool]:
+        """Validate and keep the weights if they are the best; of equals those trained longest."""
+        nonlocal best
+        assert validate is not None
+        value = validate(model.eval())
+        model.train()
+        history.validations.append((step, value))
+        better = math.isnan(history.best) or value >= history.best
+        if better:
+            history.best, history.best_step = value, step
+            best = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+            if improved is not None:
+                improved(model, step)
+        return value, better
+
+    if validate is not None and model.fitted:
+        value, _ = look(0)
+        if say is not None:
+            say(f"step 0/{recipe.steps}: validation {value:.4f}")
     for step, batch in zip(range(1, recipe.steps + 1), batches, strict=False):
         batch = to_device(batch, device)
         lr = recipe.lr * warmup_cosine(step - 1, recipe.steps, recipe.warmup)
@@ -220,16 +240,8 @@ def train(
             row: Row = {"step": step, "loss": history.last, "lr": lr, "samples_per_second": samples / (now - since)}
             samples, since = 0, now
             if validating and validate is not None:
-                value = validate(model.eval())
-                model.train()
+                value, better = look(step)
                 row["validation"] = value
-                history.validations.append((step, value))
-                better = math.isnan(history.best) or value >= history.best  # of equals the longest trained
-                if better:
-                    history.best, history.best_step = value, step
-                    best = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
-                    if improved is not None:
-                        improved(model, step)
                 if say is not None:
                     mark = " (best)" if better else ""
                     say(f"step {step}/{recipe.steps}: loss {history.last:.4g}, validation {value:.4f}{mark}")

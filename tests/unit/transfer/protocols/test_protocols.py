@@ -50,6 +50,12 @@ def test_the_test_split_opens_once() -> None:
         door.final(lambda x: x.numpy())
 
 
+def test_few_labels_are_not_joined_by_those_of_the_validation_items() -> None:
+    few = splits()
+    few.few = True
+    assert few.known is few.train and len(splits().known) == 120
+
+
 def test_linear_probe_matches_scikit_learn() -> None:
     bank, other = blobs(90, 0), blobs(40, 5)
     decay = 1e-2

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
+Predict = Callable[[Tensor], np.ndarray]
+"""Features `[n, D]` (or bags) to scores `[n, K]`, or to values `[n]`."""
 Function = Callable[[np.ndarray, np.ndarray], float]
 """A metric: `(target, score) -> float`."""
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ssl_platform.errors import UsageError
 from ssl_platform.transfer.metrics import metrics_of
-from ssl_platform.transfer.protocols.answer import Budget
+from ssl_platform.transfer.protocols.answer import Budget, Predict
 from ssl_platform.transfer.protocols.splits import Labelled
 from ssl_platform.transfer.task import Task
 
@@ -22,7 +22,6 @@ LOOK_EVERY = 25
 BATCH = 32
 LR = 1e-3
 WEIGHT_DECAY = 1e-2
-Predict = Callable[[Tensor], np.ndarray]
 
 
 def fit_bags(

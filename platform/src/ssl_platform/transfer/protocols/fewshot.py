@@ -40,7 +40,7 @@ def fewshot(splits: Splits, task: Task, budget: Budget | None = None) -> Answer:
         ConfigError: too few classes have `probe.shots` labelled items.
     """
     budget = budget or Budget()
-    known = splits.train.with_(splits.val)
+    known = splits.known
     test = splits.open()
     centre = known.features.mean(dim=0)
     support, query = (F.normalize(part.features - centre, dim=1) for part in (known, test))

@@ -50,5 +50,5 @@ def knn(splits: Splits, task: Task, budget: Budget | None = None) -> Answer:
         value = choose(splits.val.target.numpy(), vote(splits.val.features, splits.train, task, k))
         if value > best_value:
             best, best_value = k, value
-    bank = splits.train.with_(splits.val)
+    bank = splits.known
     return splits.final(lambda features: vote(features, bank, task, best), {"k": best, "temperature": TEMPERATURE})

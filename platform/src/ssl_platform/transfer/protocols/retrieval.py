@@ -58,7 +58,7 @@ def figures(
 def retrieval(splits: Splits, task: Task, budget: Budget | None = None) -> Answer:
     """Mean average precision and recall at k of the test items as queries."""
     budget = budget or Budget()
-    known = splits.train.with_(splits.val)
+    known = splits.known
     test = splits.open()
     found, counts = figures(test, known.with_(test), known.features.mean(dim=0), budget.recall)
     columns = ("map", *(f"recall@{k}" for k in budget.recall))

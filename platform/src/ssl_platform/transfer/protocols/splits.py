@@ -49,12 +49,23 @@ class Splits:
 
     A protocol chooses everything on `train` and `val`; `final(predict)` hands the test features over exactly once, so
     that no choice can look at them.
+
+    Attributes:
+        train: what is learnt from.
+        val: what choices are made on.
+        few: whether the labels to learn from were limited (`labels.fraction`, `labels.count`).
     """
 
     train: Labelled
     val: Labelled
     _test: Labelled
+    few: bool = False
     _opened: bool = field(default=False, init=False)
+
+    @property
+    def known(self) -> Labelled:
+        """What is learnt from once choices are made: train and validation items, but never more labels than asked."""
+        return self.train if self.few else self.train.with_(self.val)
 
     def final(self, predict: Callable[[Tensor], np.ndarray], details: dict[str, Any] | None = None) -> Answer:
         """Scores of the test split.

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ssl_platform.transfer.metrics import metrics_of
-from ssl_platform.transfer.protocols.answer import Answer, Budget
-from ssl_platform.transfer.protocols.linear import Predict, minimise
+from ssl_platform.transfer.protocols.answer import Answer, Budget, Predict
+from ssl_platform.transfer.protocols.linear import minimise
 from ssl_platform.transfer.protocols.splits import Labelled, Splits
 from ssl_platform.transfer.task import Task
 
@@ -55,4 +55,4 @@ def svm(splits: Splits, task: Task, budget: Budget | None = None) -> Answer:
         reached = choose(splits.val.target.numpy(), fit_svm(splits.train, task, candidate)(splits.val.features))
         if reached > value:
             cost, value = candidate, reached
-    return splits.final(fit_svm(splits.train.with_(splits.val), task, cost), {"C": cost})
+    return splits.final(fit_svm(splits.known, task, cost), {"C": cost})
