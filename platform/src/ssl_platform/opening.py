@@ -30,6 +30,7 @@ from ssl_platform.data.tasks import KINDS
 from ssl_platform.domain import Domain
 from ssl_platform.errors import ConfigError, DataError
 from ssl_platform.plugins import registry
+from ssl_platform.plugins.resolve import resolve
 from ssl_platform.types import Row
 
 OF_ITEMS = ("pretrain", "probe", "embed", "compare")
@@ -141,7 +142,7 @@ def open_data(config: RunConfig, *, quarantine: Path | None = None, out: TextIO 
         raise ConfigError(f"{prepared.place.name} brings its own facts: join others with --labels {manifest_path}")
     sample = not paths and manifest_path is None
     if sample:
-        manifest_path = str(_sample_set(domain, cache.folder))
+        manifest_path = str(sample_set(domain, cache.folder, config.task))
         lines.append(f"data: no --data given, using the sample set of {domain.name} in {Path(manifest_path).parent}")
     manifest: Manifest | None = None
     roots = list(paths)
@@ -159,7 +160,7 @@ def open_data(config: RunConfig, *, quarantine: Path | None = None, out: TextIO 
 
     def join(catalog: Catalog) -> Facts:
         rows = list(catalog.rows())
-        return labels.resolve(rows, config.labels, manifest=claims, roots=roots, domain=domain, task=config.task)
+        return labels.resolve(rows, config.labels, manifest=claims, roots=roots, domain=domain, task=_labels_of(config))
 
     def overrides(catalog: Catalog) -> Iterable[tuple[int, dict[str, str]]]:
         return join(catalog).overrides(domain)
@@ -206,6 +207,13 @@ def _of_items(config: RunConfig) -> bool:
     if config.command not in OF_ITEMS or config.task in KINDS:
         return False
     return config.task is None or registry().task(config.task).labels != "mask"
+
+
+def _labels_of(config: RunConfig) -> str | None:
+    """The task that labels are read for: of one that is evaluated on masks, segmentation."""
+    if config.command not in OF_ITEMS or config.task is None or config.task in KINDS:
+        return config.task
+    return "segmentation" if registry().task(config.task).labels == "mask" else config.task
 
 
 def _readable(found: Scan, config: RunConfig, listed: Path | None, lines: list[str], out: TextIO | None) -> Catalog:
@@ -267,11 +275,16 @@ def _masks(config: RunConfig, manifest: Manifest | None) -> list[str]:
     return [*masks, source] if source and Path(source).exists() else masks
 
 
-def _sample_set(domain: Domain, folder: Path) -> Path:
-    """The domain's sample set, written once into the cache folder."""
-    place = folder / "samples" / domain.name
+def sample_set(domain: Domain, folder: Path, task: str | None = None) -> Path:
+    """The manifest of the domain's sample set, or of a task's own, written once into the cache folder."""
+    declared = registry().task(task) if task is not None and task in domain.tasks else None
+    own = declared is not None and declared.sample
+    place = folder / "samples" / (f"{domain.name}-{task}" if own else domain.name)
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return domain.sample_data(place, seed=0)
+    if declared is None or not own:
+        return domain.sample_data(place, seed=0)
+    write: Any = resolve(declared.sample, f"sample set of task {declared.name!r}")
+    return Path(write(place, 0))
 
 
 def _subset(catalog: Catalog, data: DataConfig) -> Catalog:

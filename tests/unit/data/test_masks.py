@@ -153,6 +153,12 @@ def test_masks_that_do_not_fit_are_one_line_with_names(tmp_path, names, ids, mes
     assert str(error.value) == message.format(place=place)
 
 
+def test_folders_of_mask_pictures_are_masks_of_videos(tmp_path):
+    place = folder(tmp_path, "480p/bear/00000.png", "480p/bear/00001.png", "480p/dog/00000.png", "480p/readme.txt")
+    found = claims_of_mask_folder(place / "480p", rows("bear.mp4", "dog"), (".mp4",))
+    assert found.columns["mask"] == [f"{place}/480p/bear", f"{place}/480p/dog"] and found.row.tolist() == [0, 1]
+
+
 def test_a_folder_without_masks_is_an_error(tmp_path):
     place = folder(tmp_path, "readme.txt", ".hidden.nii")
     with pytest.raises(DataError) as error:

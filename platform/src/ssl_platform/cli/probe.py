@@ -18,7 +18,7 @@ from ssl_platform.cli.options import data_options, encoder_option, overrides_arg
     metavar="P[,P...]",
     help="knn, linear, svm, attentive, mil, fewshot, retrieval..",
 )
-@click.option("--task", metavar="T", help="Where labels leave it open; or retrieval, mil, fewshot.")
+@click.option("--task", metavar="T", help="Where labels leave it open; or retrieval, mil, fewshot, label-propagation.")
 @run_option
 @overrides_argument
 def command(overrides: tuple[str, ...], **options: Any) -> None:

@@ -175,6 +175,12 @@ class ProbeConfig(Section):
     queries: int = Field(15, ge=1, description="most test items a class of a few-shot episode")
     episodes: int = Field(600, ge=2, description="few-shot episodes")
     recall: list[int] = Field([1, 5, 10], description="the k of recall@k in retrieval")
+    context: int = Field(20, ge=0, description="latest frames looked at besides the first (label-propagation)")
+    neighbours: int = Field(10, ge=1, description="cells that give a cell its label (label-propagation)")
+    radius: int | None = Field(
+        12, ge=0, description="cells around a place that are looked at; null: the whole frame (label-propagation)"
+    )
+    temperature: float = Field(0.05, gt=0, description="of the softmax over the neighbours (label-propagation)")
 
 
 class CompareConfig(Section):

@@ -171,11 +171,13 @@ def claims_of_mask_folder(
 ) -> Claims:
     """Masks of a folder for the rows they belong to: same relative path, else same stem less `_mask` and its like.
 
+    Where no file of it could be a mask, its innermost folders are: those of the frames of a video each.
+
     Raises:
         DataError: the folder holds no mask.
         LabelError: a mask fits two items, two masks fit one item, none fits, or fewer than half do.
     """
-    files = _mask_files(folder, suffixes)
+    files = _mask_files(folder, suffixes) or _inner_folders(folder)
     if not files:
         raise DataError(f"--labels {folder}: the folder holds no mask file (a table is given by its file name)")
     by_path, by_stem = _row_names(rows, suffixes)
@@ -216,6 +218,12 @@ def _mask_files(folder: Path, suffixes: Sequence[str]) -> list[str]:
             if not name.startswith(".") and not lower.endswith(_NOT_MASKS) and lower.endswith(tuple(suffixes) or ""):
                 files.append(portable(posixpath.relpath(posixpath.join(place, name), folder)))
     return files
+
+
+def _inner_folders(folder: Path) -> list[str]:
+    """Relative paths of the folders under one that hold files and no folders, sorted."""
+    walk = list(os.walk(folder))
+    return sorted(portable(posixpath.relpath(place, folder)) for place, inner, names in walk[1:] if names and not inner)
 
 
 def _row_names(rows: Sequence[Row], suffixes: Sequence[str]) -> tuple[dict[str, list[int]], dict[str, list[int]]]:

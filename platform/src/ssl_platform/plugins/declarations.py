@@ -168,11 +168,19 @@ class TaskDeclaration(Declaration):
         labels: what it learns from: `class`, `classes`, `number`, `mask`, `none`.
         metrics: names of its metrics, the headline first.
         protocols: what `probe --task NAME` runs; empty for the default.
+        sample: `"package.module:Name"` of what writes a labelled sample set for it, `(folder, seed) -> manifest`; empty
+            where the domain's own sample set serves.
     """
 
     labels: str = "class"
     metrics: tuple[str, ...] = ()
     protocols: tuple[str, ...] = ()
+    sample: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sample and not FACTORY.match(self.sample):
+            raise PluginError(f"TaskDeclaration({self.name!r}, sample={self.sample!r}): write 'package.module:Name'")
 
 
 @dataclass(frozen=True)

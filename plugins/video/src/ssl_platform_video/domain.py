@@ -51,7 +51,7 @@ class Video(Domain):
     suffixes = find.SUFFIXES
     Options: ClassVar[type[DomainOptions]] = VideoOptions
     columns: ClassVar[Mapping[str, type]] = {"frame_rate": float}
-    tasks = ("classification", "multi-label", "regression", "retrieval", "fewshot")
+    tasks = ("classification", "multi-label", "regression", "retrieval", "fewshot", "label-propagation")
     window = (16, 64, 64)
     patch = (2, 16, 16)
     packed_words = "copies with small frames and many key frames"
@@ -133,6 +133,12 @@ class Video(Domain):
         from ssl_platform_video.views import operations
 
         return operations()
+
+    def read_mask(self, row: Row, path: Path, resample: bool = False) -> np.ndarray:
+        """Objects by number in the row's grid, from a folder of mask pictures or a table of points."""
+        from ssl_platform_video.annotations import read_mask
+
+        return read_mask(row, path, resample)
 
     # ---------------------------------------------------------------------------------------------------------- shards
     def packed_form(self, exact: bool = False) -> tuple[Form, bool]:

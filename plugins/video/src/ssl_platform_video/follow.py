@@ -1,26 +1,31 @@
-"""Label propagation with an encoder: features of every frame, the first frame's masks, scores of the others."""
+"""Label propagation with an encoder: features of every frame, and the first frame's masks or points carried on."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_platform.errors import ConfigError, DataError, Unreadable
+from ssl_platform.errors import ConfigError, DataError
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.types import View
-from ssl_platform_video.propagation import Propagation, masks_of, propagate
-from ssl_platform_video.readers.frames import frames_of
+from ssl_platform_video.propagation import Propagation, masks_of, points_of, propagate
 from ssl_platform_video.tracking import j_and_f
+
+RGB = ("red", "green", "blue")
+_CELLS = 2**24  # encoded at once
+_SIGMA = 0.5  # of the heat map of a point, in cells
+_BEST = 3  # cells that tell where a point is
 
 
 @torch.no_grad()
-def frame_features(backbone: Backbone, frames: Tensor, clip: int, channels: Sequence[str], step: int = 8) -> Tensor:
+def frame_features(
+    backbone: Backbone, frames: Tensor, clip: int, channels: Sequence[str], patch: tuple[int, int] = (1, 1)
+) -> Tensor:
     """Features of each frame of a video, from a still clip of it: `[T, D, h, w]`.
 
     A clip encoder sees each frame repeated `clip` times; its tokens are averaged over time (as SiamMAE's and CropMAE's
@@ -28,10 +33,10 @@ def frame_features(backbone: Backbone, frames: Tensor, clip: int, channels: Sequ
 
     Args:
         backbone: gives tokens on a grid T, H, W.
-        frames: `[T, C, H, W]` in the encoder's units; H and W multiples of its patch.
+        frames: `[T, C, H, W]` in the encoder's units; scaled to the nearest multiples of the patch.
         clip: frames the encoder takes.
         channels: channel names.
-        step: frames encoded at once.
+        patch: height and width of the encoder's patch.
 
     Raises:
         ConfigError: the encoder gives no tokens on a grid.
@@ -39,9 +44,13 @@ def frame_features(backbone: Backbone, frames: Tensor, clip: int, channels: Sequ
     was = backbone.training
     backbone.eval()
     found = []
-    for piece in frames.split(step):
-        x = piece[:, :, None].expand(-1, -1, clip, -1, -1)
-        features = backbone(View(x=x.float(), channels=tuple(channels), role="clean"))
+    size = [max(1, round(n / p)) * p for n, p in zip(frames.shape[2:], patch, strict=True)]
+    for piece in frames.split(max(1, _CELLS // (clip * math.prod(size)))):
+        pictures = piece.float()
+        if list(pictures.shape[2:]) != size:
+            pictures = F.interpolate(pictures, size=size, mode="bilinear", align_corners=False, antialias=True)
+        x = pictures[:, :, None].expand(-1, -1, clip, -1, -1)
+        features = backbone(View(x=x, channels=tuple(channels), role="clean"))
         if features.tokens is None or features.grid is None or len(features.grid) != 3:
             raise ConfigError("label propagation needs an encoder with tokens on a grid of time, height and width")
         tokens = features.tokens.transpose(1, 2).unflatten(2, features.grid)
@@ -56,7 +65,8 @@ def follow_masks(
     masks: np.ndarray,
     *,
     clip: int,
-    channels: Sequence[str] = ("red", "green", "blue"),
+    patch: tuple[int, int] = (1, 1),
+    channels: Sequence[str] = RGB,
     settings: Propagation | None = None,
     ignore: int = 255,
 ) -> tuple[np.ndarray, dict[str, float]]:
@@ -64,9 +74,10 @@ def follow_masks(
 
     Args:
         backbone: the encoder.
-        frames: `[T, H, W, 3]` uint8; H and W multiples of its patch.
+        frames: `[T, H, W, 3]` uint8.
         masks: `[T, H, W]` objects by number; only the first is looked at, the others score.
         clip: frames the encoder takes.
+        patch: height and width of its patch.
         channels: channel names.
         settings: how labels travel.
         ignore: mask value that counts nowhere.
@@ -82,10 +93,8 @@ def follow_masks(
     objects = [int(k) for k in np.unique(masks[0]) if k not in (0, ignore)]
     if not objects:
         raise DataError("the first frame's mask has no object to follow")
-    device = next(backbone.parameters()).device
-    pictures = torch.from_numpy(np.ascontiguousarray(frames)).to(device).permute(0, 3, 1, 2)
-    features = frame_features(backbone, pictures, clip, channels)
-    first = torch.from_numpy(np.stack([masks[0] == k for k in objects])).to(device).float()
+    features = frame_features(backbone, _on_device(backbone, frames), clip, channels, patch)
+    first = torch.from_numpy(np.stack([masks[0] == k for k in objects])).to(features.device).float()
     first = torch.cat([1 - first.sum(0, keepdim=True).clamp(max=1), first])
     labels = F.interpolate(first[None], size=tuple(features.shape[2:]), mode="area")[0]
     numbers = masks_of(propagate(features, labels, settings), (frames.shape[1], frames.shape[2])).cpu().numpy()
@@ -94,25 +103,41 @@ def follow_masks(
     return found, j_and_f(masks, found, objects, ignore)
 
 
-def read_masks(folder: Path, size: tuple[int, int]) -> np.ndarray:
-    """Masks of the frames of a folder (DAVIS `Annotations`: palette PNGs), nearest pixel: `[T, H, W]` uint8.
+def follow_points(
+    backbone: Backbone,
+    frames: np.ndarray,
+    places: np.ndarray,
+    *,
+    clip: int,
+    patch: tuple[int, int] = (1, 1),
+    channels: Sequence[str] = RGB,
+    settings: Propagation | None = None,
+) -> np.ndarray:
+    """Follow points of the first frame: `[T, K, 2]` down and across as fractions of the frame.
+
+    A point is a heat map, a Gaussian of half a cell; where it is in a frame is the mean place of the three cells that
+    got most of it (Jabri et al., 2020).
 
     Args:
-        folder: of numbered pictures whose values, or palette entries, are objects.
-        size: height and width.
-
-    Raises:
-        Unreadable: no masks, or coloured pictures.
+        backbone: the encoder.
+        frames: `[T, H, W, 3]` uint8.
+        places: `[K, 2]` in the first frame, down and across as fractions of it.
+        clip: frames the encoder takes.
+        patch: height and width of its patch.
+        channels: channel names.
+        settings: how labels travel.
     """
-    from PIL import Image
+    features = frame_features(backbone, _on_device(backbone, frames), clip, channels, patch)
+    height, width = features.shape[2:]
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    down, across = (torch.from_numpy(places).float() * torch.tensor([height, width])).unbind(1)
+    apart = (y - down[:, None, None]).square() + (x - across[:, None, None]).square()
+    maps = (-apart / (2 * _SIGMA**2)).flatten(1).softmax(1).view(-1, height, width)
+    found = points_of(propagate(features, maps.to(features.device), settings), _BEST).cpu().numpy()
+    found[0] = places
+    return found
 
-    found = []
-    for path in frames_of(folder):
-        with Image.open(path) as picture:
-            if picture.mode not in ("P", "L"):
-                raise Unreadable(f"{path.name} is a {picture.mode} picture: masks have one number a pixel")
-            resized: Any = picture.resize((size[1], size[0]), resample=Image.Resampling.NEAREST)
-            found.append(np.asarray(resized))
-    if not found:
-        raise Unreadable(f"no numbered masks in {folder.name}")
-    return np.stack(found)
+
+def _on_device(backbone: Backbone, frames: np.ndarray) -> Tensor:
+    """`[T, C, H, W]` uint8 where the backbone is."""
+    return torch.from_numpy(np.ascontiguousarray(frames)).to(next(backbone.parameters()).device).permute(0, 3, 1, 2)

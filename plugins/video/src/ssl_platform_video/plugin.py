@@ -6,6 +6,7 @@ from ssl_platform.plugins import (
     BackboneDeclaration,
     CheckDeclaration,
     DomainDeclaration,
+    ProtocolDeclaration,
     TaskDeclaration,
     hookimpl,
 )
@@ -25,7 +26,7 @@ def ssl_platform_domains() -> list[DomainDeclaration]:
             relations=("same", "overlap", "time", "speed"),
             symmetries=("flip:W", "scale:HW", "gain", "offset", "gamma", "blur:HW", "noise", "cutout"),
             moves=("flip:T", "rot90:HW", "flip:H", "shuffle"),
-            tasks=("classification", "multi-label", "regression", "retrieval", "fewshot"),
+            tasks=("classification", "multi-label", "regression", "retrieval", "fewshot", "label-propagation"),
             suffixes=(
                 ".mp4",
                 ".m4v",
@@ -71,10 +72,27 @@ def ssl_platform_tasks() -> list[TaskDeclaration]:
     return [
         TaskDeclaration(
             name="label-propagation",
-            factory="ssl_platform_video.follow:follow_masks",
-            summary="The first frame's masks follow features through the video (DAVIS: J and F; JHMDB: PCK)",
+            factory="ssl_platform_video.label_propagation:label_propagation",
+            summary="The first frame's masks or points follow features through the video (DAVIS: J, F; JHMDB: PCK)",
             labels="mask",
             metrics=("j_and_f", "j", "f", "pck@0.1", "pck@0.2"),
+            protocols=("label-propagation",),
+            sample="ssl_platform_video.objects:write_objects",
+        )
+    ]
+
+
+@hookimpl
+def ssl_platform_protocols() -> list[ProtocolDeclaration]:
+    """What label propagation runs."""
+    return [
+        ProtocolDeclaration(
+            name="label-propagation",
+            factory="ssl_platform_video.label_propagation:label_propagation",
+            summary="The first frame's masks or points follow features through the video; nothing is learnt",
+            tasks=("segmentation",),
+            offers=("tokens",),
+            features="encoder",
         )
     ]
 

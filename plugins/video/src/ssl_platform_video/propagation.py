@@ -91,11 +91,16 @@ def masks_of(labels: Tensor, size: tuple[int, int]) -> Tensor:
     return stretched.argmax(1)
 
 
-def points_of(labels: Tensor) -> Tensor:
-    """Places `[T, K, 2]` (down, across, as fractions of the frame) of heat maps `[T, K, H, W]`: their mean place."""
+def points_of(labels: Tensor, best: int | None = None) -> Tensor:
+    """Places `[T, K, 2]` (down, across, as fractions of the frame) of heat maps `[T, K, H, W]`: their mean place.
+
+    Args:
+        labels: the heat maps.
+        best: cells of each map that count, the highest ones; None for all.
+    """
     height, width = labels.shape[2:]
-    weight = labels.clamp_min(0)
-    weight = weight / weight.sum((2, 3), keepdim=True).clamp_min(1e-12)
-    down = (torch.arange(height, device=labels.device) + 0.5) / height
-    across = (torch.arange(width, device=labels.device) + 0.5) / width
-    return torch.stack([(weight.sum(3) * down).sum(2), (weight.sum(2) * across).sum(2)], -1)
+    weight, cell = labels.clamp_min(0).flatten(2).topk(min(best or height * width, height * width), dim=2)
+    weight = weight / weight.sum(2, keepdim=True).clamp_min(1e-12)
+    down = (torch.div(cell, width, rounding_mode="floor") + 0.5) / height
+    across = (cell % width + 0.5) / width
+    return torch.stack([(weight * down).sum(2), (weight * across).sum(2)], -1)

@@ -6,8 +6,9 @@ import torch
 
 from ssl_platform.errors import DataError
 from ssl_platform.nn.backbones import build
+from ssl_platform_video.annotations import read_masks
 from ssl_platform_video.domain import Video
-from ssl_platform_video.follow import follow_masks, read_masks
+from ssl_platform_video.follow import follow_masks, follow_points
 from ssl_platform_video.propagation import Propagation, masks_of, points_of, propagate
 from ssl_platform_video.tracking import contour, j_and_f, outline, pck, region
 
@@ -61,7 +62,11 @@ def test_only_the_first_and_the_latest_frames_are_looked_at():
 def test_heat_maps_give_places():
     maps = torch.zeros(1, 2, 4, 8)
     maps[0, 0, 1, 2] = maps[0, 1, 3, 7] = 1.0
-    torch.testing.assert_close(points_of(maps), torch.tensor([[[0.375, 0.3125], [0.875, 0.9375]]]))
+    places = torch.tensor([[[0.375, 0.3125], [0.875, 0.9375]]])
+    torch.testing.assert_close(points_of(maps), places)
+    maps[0, 0] += 0.1 * torch.rand(4, 8)
+    assert not torch.allclose(points_of(maps), places, atol=0.02)
+    torch.testing.assert_close(points_of(maps, best=1), places)
 
 
 def test_region_and_contour_of_known_masks():
@@ -108,6 +113,13 @@ def test_an_encoder_follows_a_bright_square():
     net.normaliser.set(torch.full((3,), 80.0), torch.full((3,), 60.0))
     found, scores = follow_masks(net, frames, masks, clip=2, settings=Propagation(radius=3, neighbours=3))
     assert set(np.unique(found)) <= {0, 7} and np.array_equal(found[0], masks[0]) and 0 <= scores["j"] <= 1
+    odd = follow_masks(net, frames[:, :30, :27], masks[:, :30, :27], clip=2, patch=(4, 4))[0]
+    assert odd.shape == (5, 30, 27)
+    corner = np.array([[8 / 32, 0.0], [12 / 32, 6 / 32]])
+    places = follow_points(net, frames, corner, clip=2, settings=Propagation(radius=3, neighbours=3))
+    assert (
+        places.shape == (5, 2, 2) and np.array_equal(places[0], corner) and (places >= 0).all() and (places <= 1).all()
+    )
     with pytest.raises(DataError, match="no object to follow"):
         follow_masks(net, frames, masks * 0, clip=2)
     with pytest.raises(DataError, match="do not belong"):

@@ -22,6 +22,7 @@ from ssl_platform.data.table import missing as no_value
 from ssl_platform.data.table import read_table
 from ssl_platform.data.tasks import KINDS
 from ssl_platform.errors import EncoderError
+from ssl_platform.opening import sample_set
 from ssl_platform.plugins import registry
 from ssl_platform.testing.conformance.check import Check, NotApplicable, Violation
 from ssl_platform.testing.conformance.subject import ITEMS, DomainUnderTest, few_items
@@ -144,6 +145,9 @@ LABELS = {"class": "classification", "classes": "multi-label", "number": "regres
 
 def _labelled(domain: DomainUnderTest, task: str) -> Path:
     """A manifest of the few items whose labels make the task; own ones where the sample's are of another kind."""
+    if task not in KINDS and registry().task(task).sample:
+        own = sample_set(domain.opened.domain, domain.folder, task)
+        return few_items(read_table(own), MASKED, name="few")
     kind = task if task in KINDS else LABELS.get(registry().task(task).labels, "classification")
     table = read_table(domain.manifest)
     count, columns = len(table), table.columns
