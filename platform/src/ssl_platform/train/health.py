@@ -68,7 +68,7 @@ class Look:
         alignment: mean squared distance of two views of an item, or None.
         uniformity: log mean Gaussian potential; 0 when constant.
         teacher_entropy: mean entropy of the teacher's distributions over `ln K`, or None.
-        teacher_usage: entropy of their mean over `ln K`, or None.
+        teacher_usage: entropy of their mean over `ln min(B, K)`, at most 1, or None.
         loss: recent mean, or None before the first step.
         loss_before: mean of an equally long stretch before that, or None.
         loss_first: mean of the first steps, or None.
@@ -139,7 +139,7 @@ def _collapsed_output(look: Look) -> Verdict | None:
     if look.teacher_usage is not None and look.teacher_usage < ONE_OUTPUT:
         return Verdict(
             "collapsed",
-            f"the teacher gives one output to everything (usage {look.teacher_usage:.3f} of ln K): centring is missing "
+            f"the teacher gives one output to everything (usage {look.teacher_usage:.3f}): centring is missing "
             "or too slow, or assignments are not balanced",
         )
     if look.teacher_entropy is not None and look.teacher_entropy > UNIFORM:

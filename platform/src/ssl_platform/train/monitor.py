@@ -19,6 +19,7 @@ from ssl_platform.types import Batch, View, Views
 AUGMENTED_POSITIONS = (1 << 40, 1 << 41)
 """Positions no run reaches: the two views that alignment compares are drawn there, the same ones at every look."""
 ALIGNED_ITEMS = 64
+FEWEST_OUTPUTS = 8
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,18 @@ def spread(z: Tensor) -> float:
     return math.sqrt(float(dimension_std(z).square().sum()))
 
 
-def teacher_entropies(probs: Tensor) -> tuple[float, float]:
-    """Mean entropy of the rows and entropy of the mean row of `[B, K]`, both as fractions of `ln K`."""
-    most = math.log(max(2, probs.shape[-1]))
-    return float(entropy(probs).mean()) / most, float(entropy(probs.float().mean(dim=0))) / most
+def teacher_entropies(probs: Tensor) -> tuple[float, float | None]:
+    """Mean entropy of the rows of `[B, K]` over `ln K`, and entropy of the mean row over that of B decided rows.
+
+    The second is at most `ln min(B, K)` where rows are decided, however many prototypes there are; it is None for fewer
+    than `FEWEST_OUTPUTS` rows, which may well be of one kind.
+    """
+    rows, outputs = probs.shape
+    sharp = float(entropy(probs).mean()) / math.log(max(2, outputs))
+    if rows < FEWEST_OUTPUTS:
+        return sharp, None
+    used = float(entropy(probs.float().mean(dim=0))) / math.log(max(2, min(rows, outputs)))
+    return sharp, min(1.0, used)
 
 
 def knn_score(z: Tensor, labelled: Labelled, k: int = 20) -> float | None:
