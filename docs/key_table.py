@@ -52,17 +52,20 @@ def written(value: Any) -> str:
 
 def values(field: FieldInfo) -> str:
     """What a key takes, in words."""
-    text = words(field.annotation)
-    for bound, sign in (("gt", "above"), ("ge", "at least"), ("lt", "below"), ("le", "at most")):
-        for item in field.metadata:
-            if hasattr(item, bound):
-                text += f", {sign} {getattr(item, bound):g}"
-    return text
+    return words(field.annotation) + "".join(map(bounds, field.metadata))
+
+
+def bounds(item: Any) -> str:
+    """The limits of a number, in words."""
+    signs = (("gt", "above"), ("ge", "at least"), ("lt", "below"), ("le", "at most"))
+    return "".join(f", {sign} {getattr(item, bound):g}" for bound, sign in signs if hasattr(item, bound))
 
 
 def words(annotation: Any) -> str:
     """A type in words."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return words(arguments[0]) + "".join(map(bounds, arguments[1].metadata))
     if origin is typing.Literal:
         return " or ".join(f"`{argument}`" for argument in arguments)
     if origin in (list, tuple):

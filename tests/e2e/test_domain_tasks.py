@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,16 @@ def test_recordings_are_cross_validated_by_a_fold_column(tmp_path: Path) -> None
     manifest = write(tmp_path / "set" / "folds.csv", rows)
     found = probed("audio", manifest, tmp_path / "run", "linear")
     assert len(found["details"]["linear"]) == 3
-    assert [r["id"] for r in table(tmp_path / "run" / "predictions_linear.csv")] == [
-        row["path"] for fold in "123" for row in rows if row["fold"] == fold
-    ]
+    in_turn = [row["path"] for fold in "123" for row in rows if row["fold"] == fold]
+    assert [r["id"] for r in table(tmp_path / "run" / "predictions_linear.csv")] == in_turn
+    keys = {**TINY, "finetune.fold": "all", "finetune.steps": 2}
+    made = api.finetune(encoder="random", domain="audio", manifest=manifest, run=tmp_path / "tuned", overrides=keys)
+    assert [r["id"] for r in table(tmp_path / "tuned" / "predictions_finetune.csv")] == in_turn
+    assert made["metrics"]["finetune/accuracy"]["ci_over"] == "groups" and made["steps"] == 6
+    models = [json.loads(Path(path).with_name("model.json").read_text()) for path in made["paths"]["models"]]
+    for fold, model in zip("123", models, strict=True):
+        others = sum(row["fold"] != fold for row in rows)
+        assert others / 2 < len(model["training"]["items"]) < others  # the rest is for validation
     several = {"labels.label": ["first", "second"]}
     found = probed("audio", manifest, tmp_path / "several", "svm", overrides=several)
     assert found["task"] == "multi-label"

@@ -162,16 +162,21 @@ def finetune(
     task: str | None = None,
     domain: str | None = None,
     run: str | Path | None = None,
+    resume: bool = False,
     seed: int | None = None,
     overrides: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Train a model for a task from an encoder. Takes what `probe` takes, besides the protocol."""
+    """Train a model for a task from an encoder. Takes what `probe` takes, besides the protocol.
+
+    Args:
+        resume: with `finetune.fold=all`, go on in `run` with the rounds that are not finished.
+    """
     given = locals()
     from ssl_platform.report.run_end import after_evaluation
     from ssl_platform.transfer.finetune import finetune as train
 
-    result = train(_config("finetune", given))
+    result = train(_config("finetune", given), resume=resume)
     after_evaluation(result)
     return result
 

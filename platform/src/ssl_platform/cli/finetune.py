@@ -15,6 +15,7 @@ from ssl_platform.cli.options import data_options, encoder_option, overrides_arg
 @data_options
 @click.option("--task", metavar="T", help="Where the labels leave it open: classification, segmentation, ...")
 @run_option
+@click.option("--resume", is_flag=True, help="Go on with the rounds of finetune.fold=all in --run.")
 @overrides_argument
 def command(overrides: tuple[str, ...], **options: Any) -> None:
     """Train a model for a task from an encoder.

@@ -6,7 +6,7 @@ their records.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
@@ -163,7 +163,9 @@ class FinetuneConfig(Section):
     width: int = Field(16, ge=1, description="channels of the segmentation decoder at full resolution")
     eval_every: int | Literal["auto"] = Field("auto", description="steps between validations; auto: ten in all")
     overlap: float = Field(0.5, ge=0, lt=1, description="overlap of neighbouring windows when segmenting")
-    fold: int = Field(1, ge=1, description="round of a cross-validation that is trained")
+    fold: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
+        1, description="round of a cross-validation that is trained; all: a model a round, test items scored together"
+    )
 
 
 class ProbeConfig(Section):

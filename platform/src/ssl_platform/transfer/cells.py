@@ -15,7 +15,7 @@ from ssl_platform.encoder import Encoder
 from ssl_platform.transfer.comparison import Comparison
 from ssl_platform.transfer.evaluation import Outcome, check_fit, evaluate, protocol
 from ssl_platform.transfer.features import ItemFeatures
-from ssl_platform.transfer.finetune import train_and_score
+from ssl_platform.transfer.finetune import train_rounds
 from ssl_platform.transfer.intervals import over_groups, over_seeds, paired_difference
 from ssl_platform.transfer.opening import Opened, untrained_like
 from ssl_platform.transfer.probe import embed_labelled
@@ -71,7 +71,7 @@ class Cells:
             yield from _compared(name, word, opened, found, beside, repeated=len(set(map(id, found))) > 1)
 
     def _outcome(self, word: str, opened: Opened, encoder: Encoder, features: Mapping[str, ItemFeatures]) -> Outcome:
-        return train_and_score(opened, encoder) if word == FINETUNE else evaluate(word, opened, encoder, features)
+        return train_rounds(opened, encoder) if word == FINETUNE else evaluate(word, opened, encoder, features)
 
     def _baseline(self, word: str, opened: Opened, encoder: Encoder) -> Outcome:
         """The same architecture with random weights of this seed, measured once for all encoders that share it."""
@@ -81,7 +81,7 @@ class Cells:
             untrained = untrained_like(encoder, seed)
             self.say(f"measuring {baseline_of(word)}, seed {seed}, {word}")
             if word == FINETUNE:
-                self._untrained[architecture, word, seed] = train_and_score(opened, untrained)
+                self._untrained[architecture, word, seed] = train_rounds(opened, untrained)
             else:  # one embedding serves all protocols on frozen features
                 frozen = [other for other in self.protocols if other != FINETUNE]
                 features = embed_labelled(opened, untrained, frozen, "embed, random weights")

@@ -6,6 +6,7 @@ import copy
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,15 @@ from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.loader import Loader
 from ssl_platform.data.progress import Bar
 from ssl_platform.encoder import Encoder, training_record
+from ssl_platform.errors import UsageError
 from ssl_platform.plan import Plan
 from ssl_platform.train.metrics import MetricsFile
 from ssl_platform.train.run import RunFolder
+from ssl_platform.transfer import rounds
 from ssl_platform.transfer.evaluation import Outcome, as_result, line_of
 from ssl_platform.transfer.fitting import Parts, choose_parts, recipe_of
 from ssl_platform.transfer.head_start import start_at_probe
-from ssl_platform.transfer.model import LinearHead, ModelRecord, TransferModel, write_model
+from ssl_platform.transfer.model import WEIGHTS, LinearHead, ModelRecord, TransferModel, write_model
 from ssl_platform.transfer.opening import Opened, device_of, open_transfer
 from ssl_platform.transfer.probe import write_predictions
 from ssl_platform.transfer.running import running
@@ -34,11 +37,12 @@ Keep = Callable[[TransferModel, ModelRecord], None]
 LogRow = Callable[[Mapping[str, float | int | str | None]], None]
 
 
-def finetune(config: RunConfig) -> dict[str, Any]:
-    """Train a model for a task from an encoder.
+def finetune(config: RunConfig, *, resume: bool = False) -> dict[str, Any]:
+    """Train a model for a task from an encoder, or one in every round of a cross-validation (`finetune.fold=all`).
 
     Args:
         config: names encoder, data and labels; `finetune.*` says how.
+        resume: take the rounds that an earlier run finished in the same folder as they are.
 
     Returns:
         What `result.json` holds; metrics are named `finetune/metric` and taken once, on the test items.
@@ -48,20 +52,55 @@ def finetune(config: RunConfig) -> dict[str, Any]:
         RunFailed: after it.
     """
     opened = open_transfer(config)
-    choose_parts(opened)  # what is wrong with labels or splits is told before a folder is made
-    with running("finetune", config) as folder:
+    if config.finetune.fold == "all" and len(opened.codes) == 1:
+        config.resolve("finetune.fold", 1, "the split is no cross-validation")
+    several = config.finetune.fold == "all"
+    if resume and (config.run is None or not several):
+        raise UsageError("--resume goes on with the rounds of finetune.fold=all in the folder --run DIR, nothing else")
+    for number in rounds.rounds_of(opened):
+        choose_parts(rounds.of_round(opened, number))  # what is wrong is told before a folder is made
+    with running("finetune", config, resume=resume) as folder:
         for line in [*opened.lines, opened.overlap()]:
             folder.say(line)
         opened.data.write(folder.path, opened.codes)
-        outcome = train_and_score(
-            opened,
-            opened.encoder,
-            say=folder.say,
-            log=MetricsFile(folder.file("metrics.csv")).write,
-            keep=lambda model, record: _keep(folder, model, record),
-        )
+        outcome = _every_round(folder, opened) if several else _one_round(folder, opened, folder.path)
         _record(folder, opened, outcome)
     return folder.result
+
+
+def _one_round(folder: RunFolder, opened: Opened, place: Path) -> Outcome:
+    """Train one model and write it to `place`."""
+    return train_and_score(
+        opened,
+        opened.encoder,
+        say=folder.say,
+        log=MetricsFile(place / "metrics.csv").write,
+        keep=lambda model, record: _keep(folder, place, model, record),
+    )
+
+
+def _every_round(folder: RunFolder, opened: Opened) -> Outcome:
+    """Train a model a round, in a folder each; rounds that were finished before are taken as they are."""
+    outcomes, made = [], rounds.made_with(opened)
+    for number in rounds.rounds_of(opened):
+        place = folder.file(f"fold{number}")
+        place.mkdir(exist_ok=True)
+        outcome = rounds.read_outcome(place, opened.task, made)
+        if outcome is None:
+            (place / "metrics.csv").unlink(missing_ok=True)  # of a round that was stopped
+            outcome = _one_round(folder, rounds.of_round(opened, number), place)
+            rounds.write_outcome(place, outcome, made)
+        name, metric = next(iter(outcome.metrics.items()))
+        folder.say(f"{place.name}: {line_of(name, metric)}")
+        outcomes.append(outcome)
+    found = rounds.pooled(outcomes, opened.task)
+    return replace(found, details=[rounds.summary(outcomes)])
+
+
+def train_rounds(opened: Opened, encoder: Encoder) -> Outcome:
+    """`train_and_score` in the rounds that `finetune.fold` asks for, their test items together."""
+    outcomes = [train_and_score(rounds.of_round(opened, number), encoder) for number in rounds.rounds_of(opened)]
+    return outcomes[0] if len(outcomes) == 1 else rounds.pooled(outcomes, opened.task)
 
 
 def train_and_score(
@@ -189,8 +228,8 @@ def _loader(
     )
 
 
-def _keep(folder: RunFolder, model: TransferModel, record: ModelRecord) -> None:
-    write_model(folder.path, model, record)
+def _keep(folder: RunFolder, place: Path, model: TransferModel, record: ModelRecord) -> None:
+    write_model(place, model, record)
     folder.update(steps=record.step)
 
 
@@ -203,12 +242,14 @@ def _record(folder: RunFolder, opened: Opened, outcome: Outcome) -> None:
     for line in opened.left_out():
         folder.say(line)
     details = outcome.details[0]
+    models = [folder.file(f"fold{n}") for n in rounds.rounds_of(opened)] if "rounds" in details else [folder.path]
+    weights = [str(place / WEIGHTS) for place in models]
     folder.update(
         metrics=as_result(metrics),
         steps=details["steps"],
         loss=details["loss"],
         samples_per_second=details["samples_per_second"],
         details={"finetune": details},
-        paths={"run": str(folder.path), "model": str(folder.file("model.safetensors"))},
+        paths={"run": str(folder.path), **({"models": weights} if len(weights) > 1 else {"model": weights[0]})},
         **opened.about(),
     )

@@ -55,7 +55,7 @@ def choose_parts(opened: Opened) -> Parts:
         LabelError: no labelled items to train or to test on.
     """
     config, facts, codes = opened.config, opened.data.facts, opened.codes
-    fold, lines = config.finetune.fold, []
+    fold, lines = int(config.finetune.fold), []
     if fold > len(codes):
         raise ConfigError(f"finetune.fold={fold}: the split has {len(codes)} round(s)")
     if len(codes) > 1:

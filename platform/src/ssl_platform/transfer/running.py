@@ -18,7 +18,7 @@ from ssl_platform.transfer.opening import device_of
 
 @contextlib.contextmanager
 def running(
-    command: str, config: RunConfig, *, name: str | None = None, out: Path | None = None
+    command: str, config: RunConfig, *, name: str | None = None, out: Path | None = None, resume: bool = False
 ) -> Iterator[RunFolder]:
     """The run folder of a command, from its first line to its status.
 
@@ -29,12 +29,13 @@ def running(
         config: resolved as far as it is.
         name: first word of the default folder's name; the domain's when None.
         out: the folder, where the command names it other than with `--run`.
+        resume: whether a folder that is not empty may be continued.
 
     Raises:
         UsageError: the folder is not empty.
     """
     path = out or (Path(config.run) if config.run else default_path(name or str(config.domain), command))
-    folder = RunFolder(path, command)
+    folder = RunFolder(path, command, resume=resume)
     if out is None:
         folder.say(f"run {path}")
     with closing(folder):
