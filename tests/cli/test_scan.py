@@ -105,6 +105,16 @@ def test_several_domains_that_read_the_files_ask_for_one(
     install("acme-arrays", READS_NPY.format(module="plugin_acme_arrays"))
     assert main(["scan", str(volumes)]) == 2
     error = capsys.readouterr().err
-    assert (
-        "several domains read files of these: arrays (12 files), medical3d (12 files), pointcloud (12 files)" in error
-    )
+    # Point sets are arrays of rows: the headers tell that these are none.
+    assert "several domains read files of these: arrays (12 files), medical3d (12 files); say --domain" in error
+
+
+def test_headers_tell_a_domain_where_names_do_not(tmp_path: Path, capsys: Capture) -> None:
+    from ssl_platform_multispectral.testing import write_raster
+
+    for number in range(3):
+        values = np.random.default_rng(number).integers(1, 4000, (2, 16, 16)).astype(np.uint16)
+        write_raster(tmp_path / f"a{number}.tif", values, names=("B02", "B03"), tags={"PROCESSING_BASELINE": "05.10"})
+    assert main(["scan", str(tmp_path), "data.sensor=sentinel2"]) == 0
+    assert "domain: multispectral, told from the files" in capsys.readouterr().out
+    assert main(["scan", str(tmp_path / "a0.tif"), "data.sensor=sentinel2"]) == 0

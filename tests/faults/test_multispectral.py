@@ -113,7 +113,7 @@ def test_label_rasters_are_set_aside_and_said(tmp_path: Path, capsys: Capture) -
     write_raster(folder / "cover.tif", np.random.default_rng(0).integers(0, 7, (1, 32, 32)).astype(np.uint8))
     assert main(["scan", str(folder), "--domain", "multispectral", f"cache.dir={tmp_path / 'cache'}"]) == 0
     out = capsys.readouterr().out
-    assert "masks set aside, not used as images: 1 file that look like label rasters" in out and "cover.tif" in out
+    assert "masks set aside, not used as images: 1 file looking like label rasters" in out and "cover.tif" in out
     assert "4 items" in out and "quarantined: none" in out
 
 

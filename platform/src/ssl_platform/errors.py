@@ -73,7 +73,7 @@ class Aside(Unreadable):
     Rows found before it is raised are used where `data.include` names the file.
 
     Args:
-        why: a few words that follow "1 file", such as `that look like label rasters`.
+        why: a few words that follow "1 file", such as `looking like label rasters`.
     """
 
 

@@ -5,13 +5,11 @@ A run puts items into its cache, so the look costs nothing that would not be pai
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from ssl_platform.data.catalog import Catalog
-from ssl_platform.data.names import counted
+from ssl_platform.data.notes import odd_lines
 from ssl_platform.data.preparation import prepare, verify
 from ssl_platform.data.progress import Bar
 from ssl_platform.data.quarantine import Quarantined
@@ -25,7 +23,7 @@ FEW_ITEMS = 2000
 FEW_BYTES = 4e9
 """And where nothing is kept of what is read, of sets of at most this size on disk."""
 MOST_SAID, MOST_LISTED = 5, 100
-"""Items unlike their set that are named at the head of a run, and by `scan`."""
+"""Items unlike their set in the same way that are named at the head of a run, and by `scan`."""
 
 
 @dataclass
@@ -62,20 +60,12 @@ def look(catalog: Catalog, domain: Domain, how: How, *, keep: bool, out: TextIO 
     with Bar("read", out) as bar:
         found = (prepare if held or (keep and domain.prepares) else verify)(catalog, domain, progress=bar)
     bad = found.unreadable
-    lines = _odd(found.odd, MOST_SAID if keep else MOST_LISTED)
+    lines = odd_lines(found.odd, MOST_SAID if keep else MOST_LISTED)
     if not keep:
         lines.append(f"content: {found.prepared} of {len(catalog)} items were read to their end")
     quarantined = [Quarantined(catalog.row(i).path, why) for i, why in bad.items()]
     whole = catalog.select([i for i in range(len(catalog)) if i not in bad]) if bad else catalog
     return Content(whole, quarantined, lines)
-
-
-def _odd(odd: Mapping[str, str], most: int) -> list[str]:
-    """Lines about items unlike their set; beyond `most` only how many more there are."""
-    lines = [f"unlike its set: {item}: {why}" for item, why in islice(odd.items(), most)]
-    left = len(odd) - len(lines)
-    where = " (ssl-platform scan names them)" if most == MOST_SAID else ""
-    return [*lines, f"unlike its set: {counted(left, 'more item')}{where}"] if left else lines
 
 
 def _wanted(how: How, catalog: Catalog, domain: Domain, keep: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the whole of one or nothing."""
+"""Files: written so that a reader sees the whole of one or nothing, and what may stand in the place of one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,21 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+
+_STAND_INS = {
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself: fetch it with git lfs pull",
+    b"/annex/objects/": "a git-annex pointer, not the file itself: fetch it with git annex get",
+}
+
+
+def stand_in(path: Path) -> str | None:
+    """What lies in the place of a file whose content was never fetched, and how to fetch it; None for real files."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError:
+        return None
+    return next((why for mark, why in _STAND_INS.items() if start.startswith(mark)), None)
 
 
 @contextlib.contextmanager

@@ -178,9 +178,9 @@ def _facts(
     spoken = {int(i) for claims in sources if claims.row is not None for i in claims.row}
     silent = tuple(row.id for i, row in enumerate(rows) if i not in spoken) if sources else ()
     if unmatched or silent:
-        notes.append(
-            f"labels: {counted(len(unmatched), 'row')} without an item, {counted(len(silent), 'item')} without a row"
-        )
+        fact = "mask" if layout is not None and layout.kind == "segmentation" else "row"
+        without = f"{counted(len(unmatched), fact)} without an item, {counted(len(silent), 'item')} without a {fact}"
+        notes.append(f"labels: {without}")
     ids = columns.get("id", blank)
     return Facts(
         row=np.array(entries.row, dtype=np.int64),

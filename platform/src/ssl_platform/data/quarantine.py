@@ -10,6 +10,8 @@ from pathlib import Path
 from ssl_platform.data.files import replace_file
 from ssl_platform.errors import DataError, SslPlatformError
 
+SCAN_LISTS = "ssl-platform scan lists all"
+
 
 @dataclass(frozen=True)
 class Quarantined:
@@ -48,7 +50,9 @@ def parse_quarantine(content: bytes) -> list[Quarantined]:
     return [Quarantined(*row) for row in list(rows)[1:] if len(row) == 2]
 
 
-def check_fraction(bad: Sequence[Quarantined], good: int, limit: float, listed: Path | None = None) -> None:
+def check_fraction(
+    bad: Sequence[Quarantined], good: int, limit: float, listed: Path | None = None, hint: str = SCAN_LISTS
+) -> None:
     """Stop when too much is unreadable, or everything.
 
     Args:
@@ -56,6 +60,7 @@ def check_fraction(bad: Sequence[Quarantined], good: int, limit: float, listed: 
         good: number of readable ones.
         limit: largest fraction of all that may be bad (`data.max_bad_fraction`).
         listed: where the list was written.
+        hint: how to see the list, where it was not written.
 
     Raises:
         DataError: the fraction is above the limit.
@@ -63,7 +68,7 @@ def check_fraction(bad: Sequence[Quarantined], good: int, limit: float, listed: 
     total = len(bad) + good
     if bad and (not good or len(bad) > limit * total):
         allowed = f", more than data.max_bad_fraction={limit:g} allows" if good else ""
-        where = f"all are listed in {listed}" if listed else "ssl-platform scan lists all"
+        where = f"all are listed in {listed}" if listed else hint
         raise DataError(
             f"{len(bad)} of {total} items are unreadable{allowed}; first: {bad[0].path}: {bad[0].reason}; {where}"
         )

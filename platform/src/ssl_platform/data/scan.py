@@ -19,11 +19,12 @@ import pyarrow as pa
 
 from ssl_platform.data import channels
 from ssl_platform.data.catalog import SCAN_SCHEMA, Catalog, record
-from ssl_platform.data.files import replace_file
+from ssl_platform.data.files import replace_file, stand_in
 from ssl_platform.data.fingerprint import fingerprint, state
 from ssl_platform.data.fit import fit
 from ssl_platform.data.joining import join_rows, manifest_roots, numbered_items
 from ssl_platform.data.masks import fits, set_aside
+from ssl_platform.data.notes import note_lines
 from ssl_platform.data.order import key
 from ssl_platform.data.paths import Root, candidates, expand, nothing_found
 from ssl_platform.data.previous import Previous
@@ -51,7 +52,7 @@ class Scan:
         settled: those options, each with value and reason.
         quarantined: items that cannot be used.
         masks: files set aside as label masks, each with the reason (`masks.aside_lines` words them).
-        lines: what was joined, for the user.
+        lines: what was joined and what readers noted, for the user.
         reused: items taken over from the last scan because nothing changed.
         read: items read now.
     """
@@ -122,6 +123,7 @@ def scan(
     if odd:
         result.quarantined += [Quarantined(result.catalog.row(i).path, why) for i, why in odd.items()]
         result.catalog = result.catalog.select([i for i in range(len(result.catalog)) if i not in odd])
+    result.lines += note_lines(result.catalog)
     if quarantine and result.quarantined:
         write_quarantine(result.quarantined, quarantine)
     check_fraction(result.quarantined, len(result.catalog), max_bad_fraction, quarantine)
@@ -232,7 +234,7 @@ def read_item(path: str, domain: Domain) -> Item | str:
         return "a link to what is not there" if os.path.islink(path) else one_line(error)  # noqa: PTH114
     except Exception as error:
         # a reader of some format may raise anything on a damaged file; the limit on bad files bounds what hides here
-        return one_line(error)
+        return stand_in(Path(path)) or one_line(error)
 
 
 def _rows(path: str, domain: Domain) -> tuple[list[Row], str | None, str | None]:

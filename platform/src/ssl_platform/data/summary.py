@@ -34,7 +34,8 @@ def summarise(
         f"{int((~facts.labelled).sum()):,} unlabelled, {_group_sizes(facts)}"
     )
     lines += _table(facts, splits)
-    for names, noun, lack in ((facts.unmatched_labels, "label", "an item"), (facts.unmatched_items, "item", "a row")):
+    fact = "a mask" if facts.layout is not None and facts.layout.kind == "segmentation" else "a row"
+    for names, noun, lack in ((facts.unmatched_labels, "label", "an item"), (facts.unmatched_items, "item", fact)):
         if names:
             lines.append(f"{counted(len(names), noun)} without {lack}: {listing(names, 5)}")
     return lines

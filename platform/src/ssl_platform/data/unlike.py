@@ -35,7 +35,7 @@ def unlike(catalog: Catalog, layout: Layout) -> dict[int, str]:
     usual, most = counts.most_common(1)[0]
     for i, names in enumerate(sets):
         if i not in odd and counts[names] <= RARE * most:
-            odd[i] = f"unlike its set: {_named(names)} where {most} items have {_named(usual)}"
+            odd[i] = f"unlike its set: {_named(names)} where {most} items have {_named(usual)}: a set of its own?"
     return odd
 
 

@@ -69,6 +69,8 @@ def cancels(channels: np.ndarray) -> bool:
 
 def odd(facts: Mapping[str, float]) -> str | None:
     """Why the values of an item, of which `facts` are statistics, are odd; None where they are not."""
+    if facts.get("lost"):
+        return f"{facts['lost']:,.0f} of its samples are NaN or infinite: they count as missing"
     if facts.get("cancelled"):
         return "its channels cancel each other when mixed: set data.mixdown=first"
     if facts.get("gain", 1.0) < 1.0:

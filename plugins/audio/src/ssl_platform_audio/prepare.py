@@ -56,6 +56,7 @@ def prepare(row: Row, options: AudioOptions) -> Prepared:
             "gain": gain,
             "sound": float(audible.mean()),
             "cancelled": float(cancelled),
+            "lost": float(len(lost)),
         },
         grid=(spectrum.mels, spectrum.frames(count)),
     )

@@ -16,6 +16,7 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", "
 OTHERS = (".m4a", ".aac", ".wma", ".amr", ".mp4a")
 """Recordings libsndfile has no decoder for: they are refused by name, never passed over."""
 _BLOCK = 1 << 18  # sample frames read at once
+_HEADER = 1 << 12  # bytes the header of a WAV may take
 _SHORTER = re.compile(r"^\s*(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _STREAMED = 0x7FFFFFFF  # sizes from here on are what programs write that do not know the length yet
 
@@ -64,6 +65,11 @@ def header_of(path: Path) -> Header:
     if found and int(found[1]) < _STREAMED and int(found[2]) < int(found[1]):
         raise Unreadable(f"truncated: {int(found[2]):,} of {int(found[1]):,} bytes of samples are there")
     if info.frames <= 0 or info.frames >= 1 << 62:
+        if path.suffix.lower() == ".wav" and path.stat().st_size > _HEADER:
+            raise Unreadable(
+                "its header says no samples, but more than a header is there: the recorder was cut off; "
+                "repair it, e.g. ffmpeg -ignore_length 1 -i IN OUT.flac"
+            )
         raise Unreadable("it holds no samples: the header is all there is")
     return Header(int(info.frames), int(info.samplerate), int(info.channels), str(info.subtype))
 

@@ -16,6 +16,7 @@ from ssl_platform.errors import Unreadable
 # Outside the scan circle scanners store padding far below air.
 HU_LOWEST, HU_HIGHEST = -1024, 32767
 _SAMPLE = 400_000
+_CLASSES = 32  # a volume of so few whole numbers may be a mask
 
 
 def is_hounsfield(modality: str | None) -> bool:
@@ -45,7 +46,8 @@ def statistics(volume: np.ndarray, valid: np.ndarray | None, percentiles: tuple[
     """Facts about the values of one channel `[D, H, W]` in source units.
 
     Returns:
-        `min`, `max`, `mean`, `std`, `median`, `low` and `high` (the two percentiles) and `invalid` (fraction).
+        `min`, `max`, `mean`, `std`, `median`, `low` and `high` (the two percentiles), `invalid` (fraction) and
+        `classes` (distinct values where they are few and whole, else 0).
         Percentiles, mean and std are of every n-th voxel of large volumes.
     """
     values = volume.ravel() if valid is None else volume[valid]
@@ -60,7 +62,16 @@ def statistics(volume: np.ndarray, valid: np.ndarray | None, percentiles: tuple[
         "low": float(low),
         "high": float(high),
         "invalid": 0.0 if valid is None else float(1.0 - valid.mean()),
+        "classes": float(_classes(sample)),
     }
+
+
+def _classes(sample: np.ndarray) -> int:
+    """Distinct values where they are at most 32 whole numbers, else 0."""
+    if len(np.unique(sample[:4096])) > _CLASSES:
+        return 0
+    found = np.unique(sample)
+    return len(found) if len(found) <= _CLASSES and (found == np.rint(found)).all() else 0
 
 
 def hounsfield(volume: np.ndarray) -> np.ndarray:
@@ -86,6 +97,8 @@ def unit_range(volume: np.ndarray, facts: Mapping[str, float]) -> np.ndarray:
 def absurd(facts: Mapping[str, float], modality: str | None) -> str | None:
     """Why the values of one item cannot be what they are said to be, or None."""
     low, high = facts["min"], facts["max"]
+    if facts.get("classes", 0) > 1:
+        return f"only {facts['classes']:g} whole numbers from {low:g} to {high:g}: a label mask? give it to --labels"
     if is_hounsfield(modality):
         if low >= 0 and high <= 255:
             return f"values {low:g} to {high:g} are no Hounsfield units: an 8-bit picture? set data.modality=mr"
@@ -95,6 +108,8 @@ def absurd(facts: Mapping[str, float], modality: str | None) -> str | None:
             return f"values {low:g} to {high:g} are far beyond Hounsfield units: a rescale slope was lost?"
     elif high - facts["high"] > 1000 * max(facts["high"] - facts["low"], 1e-12):
         return f"a maximum of {high:g} where 99.5 % lie below {facts['high']:g}: damaged voxels? they are clipped"
+    if facts.get("invalid", 0.0) > 0:
+        return f"{100 * facts['invalid']:.2g} % of its voxels are NaN or infinite: they count as missing"
     return None
 
 
@@ -114,7 +129,7 @@ def unlike_set(facts: Mapping[str, Mapping[str, float]], factor: float = 100.0) 
         return {}
     median = float(np.median(list(ranges.values())))
     return {
-        name: f"values span {value:g}, the set's median is {median:g}"
+        name: f"values span {value:,.6g} where the set's median is {median:,.6g}: a scale of its own, or damage"
         for name, value in ranges.items()
         if value > factor * median or value < median / factor
     }

@@ -77,7 +77,7 @@ def _row(header: Header, frame: int | None, content: str) -> Row:
         "modality": header.modality or modality_beside(header.path),
         _SERIES: header.series or None,
         "frame": frame,
-        "note": "; ".join(header.notes) or None,
+        "note": "; ".join((*header.notes, *_split_notes(header, frame))) or None,
     }
     meta.update({name: value for name, value in further.items() if value is not None})
     return Row(
@@ -90,6 +90,11 @@ def _row(header: Header, frame: int | None, content: str) -> Row:
         group=group,
         meta=meta,
     )
+
+
+def _split_notes(header: Header, frame: int | None) -> tuple[str, ...]:
+    """What is said of one of several frames that became items."""
+    return () if frame is None else (f"one of {header.frames} volumes of a 4-D file, data.frames=channels joins them",)
 
 
 def _content(header: Header) -> str:

@@ -18,6 +18,7 @@ from ssl_platform.errors import Unreadable
 # Spacings closer than this (relative) count as equal: headers store float32.
 _EQUAL = 1e-3
 _MAX_CELLS = 2**31
+_FEW, _FLAT = 4, 2  # a volume of this many slices does not become one of fewer than two
 
 
 def target_grid(
@@ -26,7 +27,7 @@ def target_grid(
     """Shape and spacing after resampling to `target` mm (None keeps the grid), in the same axis order.
 
     Raises:
-        Unreadable: the new grid would have 2^31 cells or more.
+        Unreadable: the new grid would have 2^31 cells or more, or a single slice: its spacing is in another unit.
     """
     if target is None:
         return tuple(shape), tuple(float(s) for s in spacing)
@@ -35,9 +36,13 @@ def target_grid(
         same = abs(new / old - 1.0) < _EQUAL
         new_shape.append(int(size) if same else max(1, round(size * old / new)))
         new_spacing.append(float(old if same else new))
-    if np.prod(new_shape, dtype=np.float64) >= _MAX_CELLS:
-        cells = "x".join(map(str, new_shape))
-        raise Unreadable(f"would be {cells} voxels at {tuple(target)} mm: check its spacing {tuple(spacing)} mm")
+    shrunk = any(size >= _FEW and new < _FLAT for size, new in zip(shape, new_shape, strict=True))
+    if shrunk or np.prod(new_shape, dtype=np.float64) >= _MAX_CELLS:
+        cells, own = "x".join(map(str, new_shape)), "x".join(f"{mm:.4g}" for mm in spacing)
+        raise Unreadable(
+            f"would be {cells} voxels at {tuple(target)} mm: are its voxels really {own} mm? "
+            "a manifest column 'spacing' overrules the header"
+        )
     return tuple(new_shape), tuple(new_spacing)
 
 

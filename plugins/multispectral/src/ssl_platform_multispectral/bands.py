@@ -73,11 +73,9 @@ def _with_own_names(
     unknown = [band.name for band, known in found if known is None]
     nameless = sum(not band.name for band in stored)
     if (unknown or nameless) and not wanted:
-        what = f"band {unknown[0]!r}" if unknown else f"{nameless} of its bands"
+        what = f"band {unknown[0]!r} is" if unknown else f"{nameless} of its bands {'is' if nameless == 1 else 'are'}"
         hint = did_you_mean(unknown[0], [band.name for band in sensor.bands]) if unknown else ""
-        raise Unreadable(
-            f"{what} {'is' if unknown else 'are'} not known for {sensor.name}{hint}: name those to use in data.bands"
-        )
+        raise Unreadable(f"{what} not known for {sensor.name}{hint}: name those to use in data.bands")
     return [Named(band, sensor, known) for band, known in found if known is not None]
 
 

@@ -26,7 +26,8 @@ def absurd(row: Row, facts: Mapping[str, float]) -> str | None:
         if facts["max"] < 0.01:
             return f"no reflectance above {facts['max']:.2g}: scaled twice? set data.scale=1"
         if facts["mean"] < -0.02:
-            return f"mean reflectance {facts['mean']:.3g}: an offset was taken off twice? set data.baseline=none"
+            mean = facts["mean"]
+            return f"mean reflectance {mean:.3g}: missing data not marked (data.nodata), or an offset taken off twice?"
     if units == {"dB"} and facts["mean"] > 15.0:
         return f"mean backscatter {facts['mean']:.3g} dB: uncalibrated amplitudes? set data.scale"
     if facts["max"] == facts["min"]:

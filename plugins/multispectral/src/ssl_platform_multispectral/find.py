@@ -20,6 +20,21 @@ _BESIDE = re.compile(
     re.IGNORECASE,
 )
 
+# Products as they are downloaded: archives of a scene, and containers that hold several grids.
+_PACKED = re.compile(r"(S[123][A-D]_|L[COTEM]0[4-9]_).*\.(zip|tar|tgz|tar\.gz)", re.IGNORECASE)
+_CONTAINER = re.compile(r"((M[OYC]D|VNP|VJ1)\w+\..*\.(hdf|h5|nc))|(S3[A-D]_.*\.nc)", re.IGNORECASE)
+
+
+def way_out(name: str) -> str | None:
+    """Why a product of this file name is not read as it was downloaded, and what makes it readable; else None."""
+    if _PACKED.fullmatch(name):
+        return "a packed product: unpack it (unzip, tar -xf) and scan the folder"
+    return (
+        "HDF and NetCDF are not read: convert its bands, e.g. gdal_translate -sds"
+        if _CONTAINER.fullmatch(name)
+        else None
+    )
+
 
 def band_file(name: str) -> re.Match[str] | None:
     """The parts `scene`, `band`, `metres` of the name of a file that holds one band of a scene."""
@@ -41,7 +56,8 @@ def find(root: Path) -> Iterator[Path]:
     """Candidates under `root`, sorted.
 
     A `.SAFE` folder is one; so is a folder with files of one band each that belong together. Every other raster file
-    is its own candidate. A file named outright is one whatever its name.
+    is its own candidate, and so are products still packed, which are refused by name rather than passed over. A file
+    named outright is one whatever its name.
     """
     if root.is_file() or is_product(root):
         yield root
@@ -49,7 +65,9 @@ def find(root: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(root):
         folder = Path(place)
         folders.sort()
-        files = sorted(name for name in names if not name.startswith(".") and name.lower().endswith(SUFFIXES))
+        seen = sorted(name for name in names if not name.startswith("."))
+        files = [name for name in seen if name.lower().endswith(SUFFIXES)]
+        yield from (folder / name for name in seen if way_out(name))
         banded = set().union(*bands_by_scene(files).values())
         if banded:
             yield folder

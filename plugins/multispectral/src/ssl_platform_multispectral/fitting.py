@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ssl_platform.errors import Unreadable
 from ssl_platform.types import Row
 from ssl_platform_multispectral.bands import CHANNEL_PART, Named, name_bands
@@ -15,6 +17,7 @@ from ssl_platform_multispectral.scene import READING, SCENE, ReadBand, Reading, 
 
 RULE = "rule"
 _ALIKE = 1e-3  # a step this near to one native cell reads native cells
+_MARKS = frozenset({-9999.0, -99999.0, -32768.0, -32767.0, -28672.0, float(np.finfo(np.float32).min)})
 
 
 def fit(row: Row, options: MultispectralOptions) -> Row:
@@ -87,11 +90,26 @@ def _nodata(named: Sequence[Named], row: Row, options: MultispectralOptions) -> 
         return [None] * len(named), False
     if options.nodata != "auto":
         return [float(options.nodata)] * len(named), False
+    _check_marks(named)
     own = [band.stored.nodata for band in named]
     if all(value is None for value in own):
         fills = [None if b.stored.dtype.startswith("float") else b.sensor.fill for b in named]
         return fills, any(value is not None for value in fills)
     return own, False
+
+
+def _check_marks(named: Sequence[Named]) -> None:
+    """Refuse values that usually mark missing data where the file does not say that they do.
+
+    Raises:
+        Unreadable: the lowest value that was seen is such.
+    """
+    for band in (band.stored for band in named):
+        if band.low in _MARKS and band.low != band.nodata:
+            raise Unreadable(
+                f"its lowest value {band.low:.6g} usually marks missing data, but the file does not say so: "
+                f"set data.nodata={band.low:.6g} (it does) or data.nodata=none, or a manifest column 'nodata'"
+            )
 
 
 def _native(scene: Scene, options: MultispectralOptions) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from typing import Any
 from ssl_platform.data.fingerprint import fingerprint
 from ssl_platform.errors import Aside, Unreadable
 from ssl_platform.types import Row
-from ssl_platform_multispectral.find import SUFFIXES, band_file, bands_by_scene, beside, is_product
+from ssl_platform_multispectral.find import SUFFIXES, band_file, bands_by_scene, beside, is_product, way_out
 from ssl_platform_multispectral.grid import place_of, spacing_of
 from ssl_platform_multispectral.header import Header, read_header
 from ssl_platform_multispectral.options import MultispectralOptions
@@ -32,11 +32,14 @@ def rows_of(path: Path, options: MultispectralOptions) -> Iterator[Row]:
         Unreadable: nothing (or not all) of it can be used.
     """
     if path.is_file():
+        refused = way_out(path.name)
+        if refused:
+            raise Unreadable(refused)
         header = read_header(path)
         if beside(path):
-            raise Aside("that are quality or land-cover layers by their name")
+            raise Aside("named as quality or land-cover layers")
         if header.classes:
-            raise Aside(f"that look like label rasters: one nameless band of whole numbers ({header.classes} values)")
+            raise Aside(f"looking like label rasters (one nameless band of {header.classes} whole numbers)")
         yield from _items(_scene([header], header.product), path, path.stem, options)
         return
     failed: list[str] = []

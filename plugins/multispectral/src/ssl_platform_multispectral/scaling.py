@@ -13,8 +13,9 @@ from ssl_platform_multispectral.bands import Named
 from ssl_platform_multispectral.options import MultispectralOptions
 from ssl_platform_multispectral.scene import Scene, StoredBand
 
-# Reflectance rarely passes 2 (sun glint, clouds); stored steps of 1/10000 are in the hundreds even over water.
-_SCALED, _STEPS = 4.0, 20.0
+# Reflectance rarely passes 2 (sun glint, clouds); stored steps of 1/10000 are in the hundreds even over water, and
+# between them lie per cent.
+_SCALED, _STEPS = 4.0, 101.0
 _OFFSET_SINCE, _OFFSET_DAY = "04.00", "2022-01-25"
 _OFFSET = -0.1
 
@@ -83,7 +84,8 @@ def _physical(stored: StoredBand, unit: str) -> bool:
         return True
     if high < _STEPS:
         raise Unreadable(
-            f"floating-point values up to {high:g} are neither reflectance nor its stored steps: data.scale"
+            f"floating-point values up to {high:g} are neither reflectance nor its stored steps (per cent?): "
+            "set data.scale"
         )
     return False
 

@@ -15,6 +15,7 @@ from ssl_platform_multispectral.options import MultispectralOptions
 from ssl_platform_multispectral.scene import reading_of, scene_of
 
 _ALIKE = 0.1
+_COARSE = 2.0  # cells this many times as large as those read show no detail of their own
 # As `ssl_platform.data.unlike` does: up to a quarter of the usual kind is taken for a mistake.
 _STRAYS = 0.25
 
@@ -68,7 +69,9 @@ def _gsd(spacings: np.ndarray) -> tuple[Any, str]:
     low, high = float(spacings.min()), float(spacings.max())
     if max(high / median, median / low) <= 1 + _ALIKE:
         return "native", f"all {len(spacings)} scenes lie within 10 % of {median:.3g} m: none is resampled"
-    return round(median, 3), f"median of {len(spacings)} scenes of {low:.3g} to {high:.3g} m"
+    coarse = int((spacings > _COARSE * median).sum())
+    told = f"; {_scenes(coarse)} enlarged up to {high / median:.3g} times" if coarse else ""
+    return round(median, 3), f"median of {len(spacings)} scenes of {low:.3g} to {high:.3g} m{told}"
 
 
 def _fill(row: Row) -> str:

@@ -34,6 +34,8 @@ _TRANSFORM_VERSION = 1
 _STORED = ("kind", "features", "up", "unit", "scale", "colour_max", "thin", "max_points", "mesh", "mesh_points")
 _REPEATED = 0.5
 _UNLIKE = 30.0
+_STRAY = 0.01
+_ROUGH, _FAR = 0.01, 1e4
 
 
 class PointCloud(Domain):
@@ -130,7 +132,13 @@ class PointCloud(Domain):
         return {"views.rotate": (180.0, f"clouds may be turned about {axes}: views.off=[rotate] where they may not")}
 
     def checks(self, row: Row, facts: Mapping[str, float]) -> str | None:
-        """A line where most points are copies of others."""
+        """A line where points were rounded or are copies of others, or a few stray ones dwarf the rest."""
+        if facts.get("away", 0.0) > _FAR and facts.get("grain", 0.0) > _ROUGH:
+            step = facts["grain"] * facts["extent"]
+            return f"its coordinates come in steps of {step:.3g} m, far from the origin: rounded to float32?"
+        if facts.get("middle", 1.0) < _STRAY:
+            share = f"{100 * facts['middle']:.2g} %"
+            return f"99 % of its points lie within {share} of its extent: remove the stray points far away"
         repeated = facts.get("repeated", 0.0)
         if repeated > _REPEATED:
             return f"{repeated:.0%} of its points are copies of others: they add nothing"

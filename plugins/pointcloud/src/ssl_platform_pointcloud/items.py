@@ -96,6 +96,9 @@ def _row(
         meta["colour_max"] = colour_range(max(float(np.nanmax(v)) for v in values), str(values[0].dtype))
     if not mesh and header.points > count * step:
         meta["dropped"] = header.points // step - count
+    notes = _notes(header, "dropped" in meta)
+    if notes:
+        meta["note"] = "; ".join(notes)
     return Row(
         id=f"{number:04d}" if header.clouds > 1 else path.name,
         path=str(path),
@@ -103,6 +106,12 @@ def _row(
         channels=COORDINATES,
         meta=meta,
     )
+
+
+def _notes(header: Header, dropped: bool) -> list[str]:
+    """What was decided about a file and is not usual."""
+    notes = [f"one of {header.clouds} clouds of {header.points:,} points in one array"] if header.clouds > 1 else []
+    return [*notes, "points that are NaN or infinite are left out"] if dropped else notes
 
 
 def _unfilled(name: str, cloud: Cloud) -> bool:

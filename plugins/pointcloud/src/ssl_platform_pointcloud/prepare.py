@@ -48,16 +48,32 @@ def prepare(row: Row, options: PointCloudOptions) -> Prepared:
     table = np.concatenate([xyz * scale, features(cloud, row.channels[3:], turn, options)], axis=1, dtype=np.float32)
     order = point_order(xyz, row, options)
     cells = len(order)
+    extent = xyz.max(axis=0) - xyz.min(axis=0)
     data = table[order]
     return Prepared(
         np.ascontiguousarray(data.transpose(1, 2, 0)).reshape(-1, cells),
         channels=row.channels,
         facts={
-            "extent": float((xyz.max(axis=0) - xyz.min(axis=0)).max()),
+            "extent": float(extent.max()),
+            "middle": middle(xyz) / float(extent.max()),
+            "grain": grain(xyz) / float(extent.max()),
+            "away": float(np.abs(centre).max()) / float(extent.max()),
             "repeated": 1.0 - len(np.unique(xyz[order.ravel()[:_LOOK]], axis=0)) / min(order.size, _LOOK),
         },
         geometry={"centre": centre.tolist(), "scale": scale, "turn": turn.ravel().tolist(), "metres": list(metres)},
     )
+
+
+def middle(xyz: np.ndarray) -> float:
+    """Extent of the points without the outermost hundredth along each axis."""
+    low, high = np.percentile(xyz[:: max(1, len(xyz) // _LOOK)], (0.5, 99.5), axis=0)
+    return float((high - low).max())
+
+
+def grain(xyz: np.ndarray) -> float:
+    """The coarsest step between neighbouring values along an axis; axes without extent do not count."""
+    steps = [np.diff(np.unique(axis)) for axis in xyz[:_LOOK].T]
+    return max((float(step.min()) for step in steps if len(step)), default=0.0)
 
 
 def in_frame(xyz: np.ndarray, row: Row, options: PointCloudOptions) -> tuple[np.ndarray, np.ndarray]:

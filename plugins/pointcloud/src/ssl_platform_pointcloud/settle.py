@@ -82,7 +82,10 @@ def _up(ups: Counter[str]) -> tuple[str, str]:
         return "z", "LAS has z up, other files do not say; data.up=y for y-up"
     if set(ups) == {"-y"}:
         return "-y", "organised clouds: a depth sensor's y points down"
-    return "auto", f"{ups['-y']} organised clouds of a depth sensor, whose y points down; z is up in {ups['z']} others"
+    return (
+        "auto",
+        f"{ups['-y']} organised clouds of a depth sensor, whose y points down; z is up in the other {ups['z']}",
+    )
 
 
 def _scale(kind: str, known: int, total: int, options: PointCloudOptions) -> tuple[str, str]:

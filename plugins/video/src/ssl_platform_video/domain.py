@@ -185,10 +185,16 @@ class StoredVideo(Video):
     """Videos whose frames at `data.fps` and `data.short_side` were decoded once into the cache."""
 
     def prepare(self, row: Row) -> Prepared:
-        """All frames of the row's grid."""
+        """All frames of the row's grid.
+
+        Raises:
+            Unreadable: they cannot be decoded, or all pixels of all of them are equal.
+        """
         from ssl_platform.data.prepared import Prepared
 
         frames = items.read_frames(row, 0, row.shape[0], self.options.decoder)
+        if frames.min() == frames.max():
+            raise Unreadable(f"every pixel of every frame is {frames.min()}: nothing was recorded")
         return Prepared(frames, row.spacing, row.channels)
 
     def prepare_key(self) -> Mapping[str, Any]:

@@ -119,7 +119,8 @@ def choose(container: Any, choice: str | int) -> Any:
     cover = av.stream.Disposition.attached_pic
     videos = [s for s in container.streams.video if not s.disposition & cover]
     if not videos:
-        kinds = Counter(s.type for s in container.streams)
+        covers = {s.index for s in container.streams.video}
+        kinds = Counter("cover picture" if s.index in covers else s.type for s in container.streams)
         there = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "nothing"
         raise Unreadable(f"it has no video stream (there is {there})")
     if choice in ("auto", "largest"):

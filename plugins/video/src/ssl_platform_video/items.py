@@ -70,7 +70,7 @@ def _notes(found: Header) -> str:
         told.append(f"turned by {found.rotation} degrees")
     if abs(found.aspect - 1.0) > 1e-3:
         told.append(f"pixels of aspect {found.aspect:.3g} made square")
-    return ", ".join(told)
+    return "; ".join(told)
 
 
 def group_of(path: Path) -> tuple[str | None, str]:

@@ -13,6 +13,8 @@ from ssl_platform_video.items import CHANNELS, FPS, SHORT_SIDE
 from ssl_platform_video.options import VideoOptions
 from ssl_platform_video.readers import prove
 
+WINDOW_SECONDS = 2.0
+"""What the default window of 16 frames at 8 frames a second takes."""
 STORED_BYTES = 1e9
 """Sets whose decoded frames take at most this are decoded once into the cache."""
 
@@ -60,7 +62,11 @@ def settle(rows: Iterable[Row], options: VideoOptions) -> dict[str, tuple[Any, s
     table = np.array(facts, dtype=np.float64)
     rates, sides = table[:, 0], table[:, 2:4].min(1)
     if options.fps == "auto":
-        settled["fps"] = _rate(rates, sum(f.variable for f in facts))
+        brief = sum(f.duration < 0.5 * WINDOW_SECONDS for f in facts)
+        told = _counted(sum(f.variable for f in facts), "of variable rate") + _counted(
+            brief, "shorter than half a window (padded, the rest is invalid)"
+        )
+        settled["fps"] = _rate(rates, told)
     if options.short_side == "auto":
         told = _counted(sum(f.turned for f in facts), "turned upright") + _counted(
             sum(f.oblong for f in facts), "with oblong pixels made square"
@@ -77,8 +83,8 @@ def settle(rows: Iterable[Row], options: VideoOptions) -> dict[str, tuple[Any, s
     return settled
 
 
-def _rate(rates: np.ndarray, variable: int) -> tuple[Any, str]:
-    span = f"the videos' own range over {_range(rates)}{_counted(variable, 'of variable rate')}"
+def _rate(rates: np.ndarray, told: str) -> tuple[Any, str]:
+    span = f"the videos' own {_range(rates)}{told}"
     median = float(np.median(rates))
     return (FPS, f"16 frames are 2 s; {span}") if median >= FPS else (round(median, 3), f"the median; {span}")
 
@@ -86,7 +92,7 @@ def _rate(rates: np.ndarray, variable: int) -> tuple[Any, str]:
 def _side(sides: np.ndarray, told: str) -> tuple[Any, str]:
     side = int(min(SHORT_SIDE, max(16, np.median(sides))))
     why = f"for windows of {SHORT_SIDE} pixels" if side == SHORT_SIDE else "the median"
-    return side, f"{why}; the videos' own range over {_range(sides)}{told}"
+    return side, f"{why}; the videos' own {_range(sides)}{told}"
 
 
 def _stored(table: np.ndarray, fps: float | str, side: int | str) -> tuple[Any, str]:

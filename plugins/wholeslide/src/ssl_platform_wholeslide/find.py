@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ssl_platform_wholeslide.slides import DICOM_SUFFIXES, SUFFIXES
+from ssl_platform_wholeslide.slides import DICOM_SUFFIXES, OTHERS, SUFFIXES
 from ssl_platform_wholeslide.slides.series import is_dicom
 
-_FILE_SUFFIXES = tuple(suffix for suffix in SUFFIXES if suffix not in DICOM_SUFFIXES)
+_FILE_SUFFIXES = (*(suffix for suffix in SUFFIXES if suffix not in DICOM_SUFFIXES), *OTHERS)
 
 
 def find(root: Path) -> Iterator[Path]:

@@ -33,6 +33,7 @@ def ssl_platform_domains() -> list[DomainDeclaration]:
                 ".vms",
                 ".vmu",
                 ".svslide",
+                ".czi",
                 ".dcm",
                 ".dicom",
             ),

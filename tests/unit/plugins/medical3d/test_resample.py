@@ -57,7 +57,7 @@ def test_shrinking_averages_instead_of_skipping():
 
 
 def test_an_absurd_grid_is_refused_before_it_is_made():
-    with pytest.raises(Unreadable, match="check its spacing"):
+    with pytest.raises(Unreadable, match="are its voxels really 500x500x500 mm"):
         target_grid((1000, 1000, 1000), (500.0, 500.0, 500.0), (0.1, 0.1, 0.1))
 
 
@@ -79,3 +79,9 @@ def test_labels_go_to_a_finer_grid_and_back_unchanged():
     fine = resample_nearest(labels, (18, 14, 8), (1 / 3, 0.5, 1.0))
     assert np.array_equal(resample_nearest(fine, labels.shape, (3.0, 2.0, 1.0)), labels)
     assert set(np.unique(fine)) <= set(np.unique(labels))
+
+
+def test_a_volume_in_another_unit_is_refused_before_it_shrinks_to_a_voxel():
+    with pytest.raises(Unreadable, match="would be 1x1x1 voxels .* 'spacing' overrules the header"):
+        target_grid((40, 50, 60), (1e-3, 1e-3, 1e-3), (1.0, 1.0, 1.0))
+    assert target_grid((40, 50, 3), (1.0, 1.0, 0.4), (1.0, 1.0, 1.0))[0] == (40, 50, 1)

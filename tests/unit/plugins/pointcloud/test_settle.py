@@ -40,7 +40,7 @@ def test_reasons_name_what_is_not_known():
 def test_axes_differ_or_not():
     assert settled(row(organised=True))["up"] == "-y"
     mixed = settle([row(organised=True), row(), row()], PointCloudOptions())["up"]
-    assert mixed[0] == "auto" and "1 organised" in mixed[1] and "2 others" in mixed[1]
+    assert mixed[0] == "auto" and "1 organised" in mixed[1] and "the other 2" in mixed[1]
 
 
 def test_colours_take_the_widest_range():

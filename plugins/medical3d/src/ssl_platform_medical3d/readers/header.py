@@ -119,8 +119,8 @@ def reading(what: str) -> Iterator[None]:
         raise Unreadable("is no longer there") from None
     except (EOFError, zlib.error) as error:
         raise Unreadable(f"truncated or damaged compressed data: copy the file again ({_line(error)})") from None
-    except gzip.BadGzipFile as error:
-        raise Unreadable(f"not gzip data although its name says so ({_line(error)})") from None
+    except gzip.BadGzipFile:
+        raise Unreadable("not gzip data although its name says so: drop .gz from its name, or copy it again") from None
     except MemoryError:
         raise Unreadable("does not fit into memory") from None
     except Exception as error:

@@ -37,6 +37,8 @@ def _pixdim(path: Path) -> np.ndarray:
             return np.frombuffer(head, f"{order}f4", 3, 80)
         if size == 540 and len(head) >= 540:
             return np.frombuffer(head, f"{order}f8", 3, 112)
+    if head.startswith(b"\x1f\x8b"):
+        raise Unreadable("compressed although its name does not say so: end its name in .nii.gz")
     raise Unreadable("not a readable NIfTI file (it does not start with a NIfTI header)")
 
 

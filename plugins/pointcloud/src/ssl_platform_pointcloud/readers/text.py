@@ -39,7 +39,8 @@ def looks_like_points(path: Path) -> bool:
         return False
     words = first.split(form.delimiter)
     if form.names is not None:
-        return set(COORDINATES) <= set(form.names) and (not first or all(map(_is_number, words[:3])))
+        named = set(COORDINATES) <= set(form.names)
+        return named and (not first or all(map(_is_number, (word.replace(",", ".") for word in words[:3]))))
     return len(words) >= 3 and all(map(_is_number, words))
 
 
@@ -67,6 +68,9 @@ def read(path: Path, number: int = 0, step: int = 1) -> Cloud:
             )
     except UnicodeDecodeError:
         raise Unreadable("not text although its name says so") from None
+    except Unreadable:
+        _check_commas(path, form)
+        raise
     if not len(values):
         raise Unreadable("it holds no points")
     if values.shape[1] < 3:
@@ -79,6 +83,19 @@ def read(path: Path, number: int = 0, step: int = 1) -> Cloud:
     columns = {name: values[::step, i] for i, name in enumerate(names)}
     xyz = np.stack([columns.pop(axis) for axis in COORDINATES], axis=1)
     return Cloud(xyz, columns)
+
+
+def _check_commas(path: Path, form: _Form) -> None:
+    """Name decimal commas where they are why numbers could not be read.
+
+    Raises:
+        Unreadable: they are.
+    """
+    with path.open(encoding="utf-8-sig") as stream:
+        line = next(itertools.islice(_content(stream), form.skip, None), "")
+    word = next((word for word in line.split(form.delimiter) if not _is_number(word)), "")
+    if _is_number(word.replace(",", ".")):
+        raise Unreadable(f"its numbers have decimal commas ({word.strip()}): write them with points")
 
 
 def _form(path: Path) -> _Form:

@@ -9,11 +9,13 @@ from ssl_platform.errors import Unreadable
 from ssl_platform_wholeslide.slides.pages import check_tiff
 from ssl_platform_wholeslide.slides.slide import Header, Region, Slide
 
-__all__ = ["DICOM_SUFFIXES", "SUFFIXES", "Header", "Region", "Slide", "open_slide"]
+__all__ = ["DICOM_SUFFIXES", "OTHERS", "SUFFIXES", "Header", "Region", "Slide", "open_slide"]
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 TIFF_SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".svs", ".ndpi", ".scn", ".bif")
-SUFFIXES = (*TIFF_SUFFIXES, ".mrxs", ".vms", ".vmu", ".svslide", *DICOM_SUFFIXES)
+SUFFIXES = (*TIFF_SUFFIXES, ".mrxs", ".vms", ".vmu", ".svslide", ".czi", *DICOM_SUFFIXES)
+OTHERS = (".vsi", ".isyntax", ".lif")
+"""Slides of formats that are not read: they are refused by name, never passed over."""
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -32,12 +34,18 @@ def open_slide(path: Path, reader: str = "auto", cache: Any = None, *, again: bo
     """
     if not path.is_file():
         raise Unreadable("is no longer there")
+    name = path.name.lower()
+    if name.endswith(OTHERS):
+        raise Unreadable(
+            f"{path.suffix[1:].upper()} is not read: convert it to OME-TIFF, e.g. bfconvert IN OUT.ome.tiff"
+        )
+    if name.endswith(".mrxs") and not path.with_suffix("").is_dir():
+        raise Unreadable(f"its data folder {path.stem}/ is not beside it: copy the folder too")
     with path.open("rb") as file:
         start = file.read(4)
     tiff = start in _TIFF_STARTS
-    name = path.name.lower()
     if name.endswith(TIFF_SUFFIXES) and not tiff:
-        raise Unreadable(f"no TIFF file although its name says so (it starts with {start!r})")
+        raise Unreadable(f"no TIFF file although its name says so (it starts with {start!r}): copy it again")
     if tiff and not again:
         check_tiff(path)
     order = ("tiffslide", "openslide") if name.endswith((".ome.tif", ".ome.tiff")) else ("openslide", "tiffslide")
