@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from ssl_platform import api
-from ssl_platform.errors import UsageError
+from ssl_platform.errors import EncoderError, UsageError
 from ssl_platform.transfer.export_check import check
-from ssl_platform.transfer.model import ModelRecord, TransferModel, write_model
+from ssl_platform.transfer.model import LinearHead, ModelRecord, TransferModel, write_model
 from ssl_platform.transfer.portable import PortableEncoder
 from ssl_platform.transfer.task import Task
+from ssl_platform.types import Features
 
 Write = Callable[..., Path]
 
@@ -96,3 +97,48 @@ def test_a_model_runs_elsewhere(toy_encoder: Write, tmp_path: Path) -> None:
     net = torch.export.load(str(tmp_path / "exported" / "model.pt2")).module()
     view = loaded.record.contract.batch_view(x)
     torch.testing.assert_close(net(x)["output"], model.eval()(view), atol=1e-4, rtol=1e-4)
+
+
+def written(toy_encoder: Write, run: Path, task: Task) -> TransferModel:
+    """A model of an untrained encoder with a head that says something, written to `run`."""
+    loaded = api.load_encoder(toy_encoder())
+    model = TransferModel(loaded.model, task)
+    model.shift.fill_(100.0)
+    model.scale.fill_(30.0)
+    assert isinstance(model.head, LinearHead)
+    torch.manual_seed(0)
+    weights = torch.randn(24, task.outputs), torch.randn(task.outputs), torch.randn(24), torch.rand(24) + 0.5
+    model.head.start_at(*weights)
+    run.mkdir()
+    write_model(run, model, ModelRecord(loaded.record, task))
+    return model.eval()
+
+
+def test_a_regression_model_gives_values_in_the_unit_of_its_target(toy_encoder: Write, tmp_path: Path) -> None:
+    model = written(toy_encoder, tmp_path / "run", Task("regression"))
+    api.export(model=tmp_path / "run", out=tmp_path / "out")
+    about = json.loads((tmp_path / "out" / "preprocess.json").read_text())
+    assert about["task"] == "regression" and about["activation"] is None
+    x = torch.randn(3, 1, 16, 16, 16)
+    found = torch.export.load(str(tmp_path / "out" / "model.pt2")).module()(x)["output"]
+    view = api.load_encoder(tmp_path / "encoder").record.contract.batch_view(x)
+    torch.testing.assert_close(found, model(view), atol=1e-3, rtol=1e-4)
+    assert (found - 100).abs().max() > 1
+
+
+def test_what_torch_cannot_write_is_refused_in_one_line(
+    toy_encoder: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(toy_encoder, tmp_path / "run", Task("regression"))
+    forward = LinearHead.forward
+
+    def choosy(self: LinearHead, features: Features) -> torch.Tensor:
+        return forward(self, features) * (2.0 if features.pooled.sum().item() > 0 else 1.0)
+
+    monkeypatch.setattr(LinearHead, "forward", choosy)
+    with pytest.raises(
+        EncoderError, match=r"this model \(backbone vit-pico\) cannot be exported .* use predict$"
+    ) as error:
+        api.export(model=tmp_path / "run", out=tmp_path / "out")
+    assert "\n" not in str(error.value) and len(str(error.value)) < 400
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))

@@ -25,6 +25,10 @@ from ssl_platform.transfer.portable import Portable, PortableEncoder, PortableMo
 FORMATS = ("torch",)
 TOLERANCE = 1e-4
 _ACTIVATION = {"classification": "softmax", "segmentation": "softmax", "multi-label": "sigmoid", "regression": None}
+_INSTEAD = {
+    "encoder": "use embed, or ssl_platform.load_encoder in Python",
+    "model": "use predict",
+}
 _README = """# {title}
 
 A net written by ssl-platform. It needs torch {torch} or later and nothing else.
@@ -131,7 +135,10 @@ def _write(folder: Path, portable: Portable, record: EncoderRecord, about: dict[
             torch.export.save(program, folder / about["file"])
     except Exception as error:  # whatever a backbone of others does that cannot be traced
         line = (" ".join(str(error).split()) or type(error).__name__)[:200]
-        raise EncoderError(f"the backbone {record.backbone.name} cannot be exported by torch: {line}") from error
+        raise EncoderError(
+            f"this {about['kind']} (backbone {record.backbone.name}) cannot be exported by torch: {line}; where "
+            f"ssl-platform is installed, {_INSTEAD[about['kind']]}"
+        ) from error
     torch.save({"input": x, "output": output}, folder / "example.pt")
     layout = record.backbone.layout
     shape = ["batch", *x.shape[1:]]
