@@ -127,3 +127,26 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     plugins.reset()
     for module in modules:
         sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def linked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Finds projects that were written but not installed: `linked(*folders)`, of `link_project`."""
+    import importlib
+    import sys
+
+    from ssl_platform import plugins
+
+    before = set(sys.modules)
+
+    def find(*folders: Path) -> None:
+        for folder in folders:
+            monkeypatch.syspath_prepend(str(folder))
+        importlib.invalidate_caches()
+        plugins.reset()
+
+    yield find
+    plugins.reset()
+    for name in set(sys.modules) - before:
+        if name.startswith(("ssl_platform_sonar", "ssl_platform_sphere")):
+            del sys.modules[name]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ssl_platform import plugins
 from ssl_platform.cli.main import main
 from ssl_platform.testing.conformance.kit import Kit
 from ssl_platform.testing.distribution import link_project
@@ -19,18 +16,11 @@ LEAST = {"sonar": 50, "sphere": 5}
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: Callable[..., None]) -> None:
     monkeypatch.setenv("SSL_PLATFORM_CACHE", str(tmp_path / "cache"))
     for name, kind in (("sonar", "domain"), ("sphere", "objective")):
         assert main(["new-plugin", name, "--into", str(tmp_path), "--kind", kind]) == 0
-        for path in link_project(tmp_path / f"ssl-platform-{name}", tmp_path / "site"):
-            monkeypatch.syspath_prepend(str(path))
-    importlib.invalidate_caches()
-    plugins.reset()
-    yield
-    plugins.reset()
-    for name in [name for name in sys.modules if name.startswith(("ssl_platform_sonar", "ssl_platform_sphere"))]:
-        del sys.modules[name]
+        linked(*link_project(tmp_path / f"ssl-platform-{name}", tmp_path / "site"))
 
 
 @pytest.mark.parametrize("name", LEAST)

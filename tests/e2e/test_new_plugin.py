@@ -4,18 +4,16 @@ own tests.
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ssl_platform import plugins
 from ssl_platform.cli.main import main
 from ssl_platform.testing.distribution import link_project
 
@@ -38,15 +36,8 @@ def paths(projects: list[Path], tmp_path_factory: pytest.TempPathFactory) -> lis
 
 
 @pytest.fixture
-def installed(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for path in paths:
-        monkeypatch.syspath_prepend(str(path))
-    importlib.invalidate_caches()
-    plugins.reset()
-    yield
-    plugins.reset()
-    for name in [name for name in sys.modules if name.startswith(("ssl_platform_sonar", "ssl_platform_sphere"))]:
-        del sys.modules[name]
+def installed(paths: list[Path], linked: Callable[..., None]) -> None:
+    linked(*paths)
 
 
 def test_they_are_found_and_cost_listings_nothing(installed: None, capsys: Capture) -> None:

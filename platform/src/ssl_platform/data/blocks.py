@@ -17,12 +17,12 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ssl_platform.data.stored import Box, StoredArray, StoredMask
+
 SMALL_BYTES = 4 << 20
 _EDGES = {1: 32768, 2: 192, 3: 32, 4: 16}
 
 _WILL_NEED: int | None = getattr(mmap, "MADV_WILLNEED", None)  # absent on some systems: then nothing is asked for
-
-Box = tuple[tuple[int, int], ...]
 
 
 class Writer(Protocol):
@@ -82,8 +82,8 @@ def write_blocks(stream: Writer, data: np.ndarray, block: Sequence[int]) -> None
             stream.write(np.ascontiguousarray(channel[tuple(cut.target for cut in place)]).data)
 
 
-class BlockArray:
-    """`[C, *shape]` stored in blocks in a mapped file. `np.asarray` gives all of it.
+class BlockArray(StoredArray):
+    """`[C, *shape]` stored in blocks in a mapped file.
 
     Args:
         memory: the mapped file.
@@ -103,18 +103,6 @@ class BlockArray:
         self._start = offset
         self._flat = np.frombuffer(memory, self.dtype, math.prod(self.shape), offset)
 
-    @property
-    def ndim(self) -> int:
-        """Number of axes, channels included."""
-        return len(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        whole = self.read(tuple((0, n) for n in self.shape[1:]))
-        return whole if dtype is None else whole.astype(dtype, copy=False)
-
     def __getitem__(self, key: Any) -> np.ndarray:
         """Slices along each axis (step 1) read only what they cover; anything else reads all first."""
         keys = key if isinstance(key, tuple) else (key,)
@@ -122,8 +110,7 @@ class BlockArray:
             keys = (*keys, *[slice(None)] * (self.ndim - len(keys)))
             spans = [k.indices(n)[:2] for k, n in zip(keys[1:], self.shape[1:], strict=True)]
             return self.read(tuple((a, max(a, b)) for a, b in spans))[keys[0]]
-        result: np.ndarray = np.asarray(self)[key]
-        return result
+        return super().__getitem__(key)
 
     def read(self, box: Box, out: np.ndarray | None = None) -> np.ndarray:
         """Copy a box that lies inside the array.
@@ -178,8 +165,8 @@ class BlockArray:
             self._memory.madvise(_WILL_NEED, aligned, start - aligned + thickness * along * self.dtype.itemsize)
 
 
-class BlockMask:
-    """`[*shape]` bool stored in blocks in a mapped file. `np.asarray` gives all of it.
+class BlockMask(StoredMask):
+    """`[*shape]` bool stored in blocks in a mapped file.
 
     Args:
         blocks: the mask as an array of one channel, `[1, *shape]` bool.
@@ -188,10 +175,6 @@ class BlockMask:
     def __init__(self, blocks: BlockArray) -> None:
         self._blocks = blocks
         self.shape = blocks.shape[1:]
-        self.dtype = blocks.dtype
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return self._blocks.__array__(dtype, copy)[0]
 
     def read(self, box: Box) -> np.ndarray:
         """Copy a box that lies inside: `(start, end)` along each axis gives `[*sizes]`."""

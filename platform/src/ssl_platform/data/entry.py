@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ssl_platform.data.blocks import BlockArray, BlockMask, Box, Writer, block_shape, write_blocks
+from ssl_platform.data.blocks import BlockArray, BlockMask, Writer, block_shape, write_blocks
 from ssl_platform.data.entry_header import HEAD, MAGIC, Header, header_of
 from ssl_platform.data.files import replace_file
 from ssl_platform.data.prepared import Blocks, Mask, Prepared
@@ -32,6 +32,7 @@ from ssl_platform.data.squeezed import (
     squeezed_block,
     write_squeezed,
 )
+from ssl_platform.data.stored import Box
 
 
 class _Summing:

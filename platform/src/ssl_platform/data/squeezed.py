@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from ssl_platform.data.blocks import Box, Writer
+from ssl_platform.data.blocks import Writer
+from ssl_platform.data.stored import Box, StoredArray, StoredMask
 from ssl_platform.errors import Unreadable
 
 CODEC = "zstd-delta"
@@ -162,8 +163,8 @@ class SqueezedBlocks:
         return _sums(values), valid
 
 
-class SqueezedArray:
-    """`[C, *shape]` in compressed blocks. `np.asarray` gives all of it.
+class SqueezedArray(StoredArray):
+    """`[C, *shape]` in compressed blocks.
 
     Args:
         blocks: where it is stored.
@@ -172,23 +173,6 @@ class SqueezedArray:
     def __init__(self, blocks: SqueezedBlocks) -> None:
         self._blocks = blocks
         self.shape, self.dtype, self.block = blocks.shape, blocks.dtype, blocks.block
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes, channels included."""
-        return len(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        whole = self.read(tuple((0, n) for n in self.shape[1:]))
-        return whole if dtype is None else whole.astype(dtype, copy=False)
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        """As of an array; all of it is read first."""
-        result: np.ndarray = np.asarray(self)[key]
-        return result
 
     def read(self, box: Box) -> np.ndarray:
         """Copy a box that lies inside: `(start, end)` along each axis gives `[C, *sizes]`."""
@@ -199,8 +183,8 @@ class SqueezedArray:
         return out
 
 
-class SqueezedMask:
-    """`[*shape]` bool, where the cells of a compressed array are valid. `np.asarray` gives all of it.
+class SqueezedMask(StoredMask):
+    """`[*shape]` bool, where the cells of a compressed array are valid.
 
     Args:
         blocks: where it is stored.
@@ -208,11 +192,7 @@ class SqueezedMask:
 
     def __init__(self, blocks: SqueezedBlocks) -> None:
         self._blocks = blocks
-        self.shape, self.dtype = blocks.shape[1:], np.dtype(bool)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        whole = self.read(tuple((0, n) for n in self.shape))
-        return whole if dtype is None else whole.astype(dtype, copy=False)
+        self.shape = blocks.shape[1:]
 
     def read(self, box: Box) -> np.ndarray:
         """Copy a box that lies inside: `(start, end)` along each axis gives `[*sizes]`."""

@@ -82,6 +82,6 @@ def test_labels_go_to_a_finer_grid_and_back_unchanged():
 
 
 def test_a_volume_in_another_unit_is_refused_before_it_shrinks_to_a_voxel():
-    with pytest.raises(Unreadable, match="would be 1x1x1 voxels .* 'spacing' overrules the header"):
+    with pytest.raises(Unreadable, match=r"would be 1x1x1 voxels .* 'spacing' overrules the header"):
         target_grid((40, 50, 60), (1e-3, 1e-3, 1e-3), (1.0, 1.0, 1.0))
     assert target_grid((40, 50, 3), (1.0, 1.0, 0.4), (1.0, 1.0, 1.0))[0] == (40, 50, 1)

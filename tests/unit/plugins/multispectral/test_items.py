@@ -88,7 +88,7 @@ def test_large_scenes_are_cut_into_items_that_cover_them_once(tmp_path):
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16])
 def test_a_nameless_band_of_few_whole_numbers_is_a_label_raster(tmp_path, dtype):
     classes = RNG.integers(0, 9, (1, 40, 40)).astype(dtype)
-    with pytest.raises(Aside, match="label rasters .one nameless band of 9 whole numbers"):
+    with pytest.raises(Aside, match=r"label rasters \(one nameless band of 9 whole numbers\)"):
         rows(write_raster(tmp_path / "map.tif", classes))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from ssl_platform.errors import SslPlatformError
 
@@ -55,6 +56,25 @@ class Check:
     about: str
     run: Callable[[], str | None]
     counts: bool = True
+
+
+class Subject(Protocol):
+    """What checks are made of.
+
+    Attributes:
+        subject: its name in `Check.subject`.
+    """
+
+    subject: str
+
+
+S = TypeVar("S", bound=Subject)
+
+
+def checks_of(subject: S, *rows: tuple[str, str, Callable[[S], str | None]]) -> Iterator[Check]:
+    """Checks of one subject, each given by its name, its promise and the function that takes the subject."""
+    for name, about, run in rows:
+        yield Check(name, subject.subject, about, functools.partial(run, subject))
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 
 from ssl_platform.domain import Domain, DomainOptions
 from ssl_platform.errors import PluginError
 from ssl_platform.plugins import BackboneDeclaration, ObjectiveDeclaration, missing, registry
-from ssl_platform.testing.conformance.check import Check, Violation
+from ssl_platform.testing.conformance.check import Check, Violation, checks_of
 from ssl_platform.testing.conformance.plugin import USE_MS, import_cost
 from ssl_platform.testing.conformance.subject import DomainUnderTest
 
@@ -17,7 +16,8 @@ SPATIAL = "DHWTFXYZ"
 
 def checks(domain: DomainUnderTest) -> Iterator[Check]:
     """Checks of one domain's declaration."""
-    for name, about, run in (
+    yield from checks_of(
+        domain,
         ("declaration.import", "its class is imported quickly, without heavy libraries", imports),
         ("declaration.class", "the declaration says what the class says", agrees),
         ("declaration.layout", "the layout is sound", layout),
@@ -25,8 +25,7 @@ def checks(domain: DomainUnderTest) -> Iterator[Check]:
         ("declaration.sizes", "window and patch fit the layout and each other", sizes),
         ("declaration.defaults", "its default objective and backbone are installed and fit", defaults),
         ("declaration.tasks", "its tasks are known", tasks),
-    ):
-        yield Check(name, domain.subject, about, functools.partial(run, domain))
+    )
 
 
 def imports(domain: DomainUnderTest) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 from ssl_platform.data.table import missing as no_value
 from ssl_platform.errors import Unreadable
 from ssl_platform.opening import OpenData, open_data
-from ssl_platform.testing.conformance.check import Check, NotApplicable, Violation, one_line
+from ssl_platform.testing.conformance.check import Check, NotApplicable, Violation, checks_of, one_line
 from ssl_platform.testing.conformance.subject import DomainUnderTest
 from ssl_platform.types import Row
 
@@ -45,13 +45,13 @@ DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 def checks(domain: DomainUnderTest) -> Iterator[Check]:
     """Checks of one domain's files."""
-    for name, about, run in (
+    yield from checks_of(
+        domain,
         ("sample.written", "sample_data writes labelled files and a manifest", written),
         ("index.rows", "every sample item is found, with sound facts", rows),
         ("index.repeat", "scanning a file twice says the same", repeat),
         ("index.folder", "the sample folder alone, without its manifest, can be opened", bare_folder),
-    ):
-        yield Check(name, domain.subject, about, functools.partial(run, domain))
+    )
     for name, (what, _) in DAMAGE.items():
         about = f"a file {what} goes to quarantine"
         yield Check(f"quarantine.{name}", domain.subject, about, functools.partial(damaged, domain, name))

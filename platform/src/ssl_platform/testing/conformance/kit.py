@@ -98,12 +98,22 @@ class Kit:
         yield from self._objectives()
 
     def _domain(self, declared: DomainDeclaration) -> Iterator[Check]:
-        from ssl_platform.testing.conformance import declaration, files, matrix, runs, tokens, views, windows
+        from ssl_platform.testing.conformance import (
+            batches,
+            declaration,
+            files,
+            matrix,
+            recorded,
+            runs,
+            tokens,
+            views,
+            windows,
+        )
         from ssl_platform.testing.conformance.subject import DomainUnderTest
 
         domain = DomainUnderTest(declared.name)
         self._closing.append(domain.close)
-        groups = (declaration, files, windows, views, tokens)
+        groups = (declaration, files, windows, recorded, batches, views, tokens)
         checks = itertools.chain(
             *(group.checks(domain) for group in groups), matrix.checks(domain, self.everything), runs.checks(domain)
         )

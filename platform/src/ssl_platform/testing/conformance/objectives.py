@@ -4,93 +4,29 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from ssl_platform.config.schema import RunConfig, ViewsConfig
+from ssl_platform.config.schema import RunConfig
 from ssl_platform.nn.backbone import Backbone
-from ssl_platform.nn.backbones import build
 from ssl_platform.objectives.base import Objective, total_of
 from ssl_platform.objectives.load import load_objective
 from ssl_platform.objectives.manifest import record_of
 from ssl_platform.plan import Plan
-from ssl_platform.plugins import DomainDeclaration, ObjectiveDeclaration, missing, registry
+from ssl_platform.plugins import ObjectiveDeclaration, missing, registry
 from ssl_platform.testing.conformance.check import Check, NotApplicable, Violation
-from ssl_platform.testing.conformance.matrix import MORE_STEPS, GradientWatch, must_be_finite
-from ssl_platform.testing.conformance.subject import BATCH, STEPS
+from ssl_platform.testing.conformance.gradients import STEPS, trained
+from ssl_platform.testing.conformance.subject import BATCH
+from ssl_platform.testing.conformance.toys import BACKBONE, SIZE, TOYS, Toy
 from ssl_platform.testing.fit import fit
 from ssl_platform.testing.sync import SyncError, forbid_sync
-from ssl_platform.testing.toy import toy_batch, toy_layout
+from ssl_platform.testing.toy import toy_batch
 from ssl_platform.train.scale import RunSize, shrink
-from ssl_platform.types import Batch, Layout, Step, View, Views
+from ssl_platform.types import Step, View, Views
 from ssl_platform.views.maker import ViewMaker
 
-SIZE = 16
-BACKBONE = "vit-pico"
 STEP = Step(5, 10, 1, BATCH, 1e-3)
-
-
-@dataclass(frozen=True)
-class Toy:
-    """A kind of data made of formulas.
-
-    Attributes:
-        name: of the toy.
-        rank: spatial rank.
-        points: whether items are point sets.
-    """
-
-    name: str
-    rank: int
-    points: bool = False
-
-    @property
-    def layout(self) -> Layout:
-        """Two channels, or points with one feature."""
-        return toy_layout(3 if self.points else self.rank, 2, points=self.points)
-
-    @property
-    def declaration(self) -> DomainDeclaration:
-        """What a plugin would say of it."""
-        layout = self.layout
-        return DomainDeclaration(
-            name=self.name,
-            factory="ssl_platform.testing.toy:toy_batch",
-            axes=layout.axes,
-            relations=layout.relations,
-            symmetries=tuple(sorted(layout.symmetries)),
-        )
-
-    @property
-    def window(self) -> tuple[int, ...]:
-        """Cells along each axis, or points."""
-        return (4 * SIZE,) if self.points else (SIZE,) * self.rank
-
-    @property
-    def views(self) -> ViewsConfig:
-        """Sizes of views."""
-        return ViewsConfig(local_size=[2 * SIZE] if self.points else SIZE // 2)
-
-    def batch(self, number: int = 0, reads: int = 1) -> Batch:
-        """The batch of a step; the set has four batches."""
-        made = toy_batch(
-            BATCH, self.rank, SIZE, 2, points=self.points, reads=reads, start=number * BATCH, items=4 * BATCH
-        )
-        if self.points:  # half of the sets lack their feature
-            for read in made.reads:
-                read["main"].channel_valid = torch.arange(BATCH)[:, None] % 2 + torch.tensor([1, 1, 1, 0]) > 0
-        return made
-
-    def backbone(self) -> Backbone:
-        """A ViT of two blocks."""
-        layout = self.layout
-        patch = (8,) if self.points else (4 if self.rank > 1 else 2,) * self.rank
-        return build(BACKBONE, layout, tuple(c.name for c in layout.channels), self.window, patch, depth=2)
-
-
-TOYS = (Toy("toy-signals", 1), Toy("toy-images", 2), Toy("toy-volumes", 3), Toy("toy-points", 3, points=True))
 
 
 def checks(declaration: ObjectiveDeclaration) -> Iterator[Check]:
@@ -168,7 +104,6 @@ def _views(maker: ViewMaker, toy: Toy, number: int = 0) -> Views:
 def steps(declaration: ObjectiveDeclaration, toy: Toy) -> str:
     """A few steps of training."""
     objective, backbone, maker = _made(declaration, toy)
-    watch = GradientWatch(objective, backbone)
     reads = maker.plan.reads.count
     everything = toy_batch(4 * BATCH, toy.rank, SIZE, 2, points=toy.points, reads=reads)
 
@@ -185,12 +120,7 @@ def steps(declaration: ObjectiveDeclaration, toy: Toy) -> str:
             maker=maker,
         ).losses
 
-    losses = some(STEPS)
-    must_be_finite(losses)
-    if watch.without():
-        must_be_finite(some(MORE_STEPS))
-    watch.check()
-    return f"loss {losses[0]:.3g} to {losses[-1]:.3g}, {watch.count} parameters"
+    return trained(objective, backbone, some)
 
 
 def repeat(declaration: ObjectiveDeclaration, toy: Toy) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -24,15 +22,17 @@ from ssl_platform.data.tasks import KINDS
 from ssl_platform.errors import EncoderError
 from ssl_platform.opening import sample_set
 from ssl_platform.plugins import registry
-from ssl_platform.testing.conformance.check import Check, NotApplicable, Violation
-from ssl_platform.testing.conformance.subject import ITEMS, DomainUnderTest, few_items
+from ssl_platform.testing.conformance.check import Check, NotApplicable, Violation, checks_of
+from ssl_platform.testing.conformance.few import few_items
+from ssl_platform.testing.conformance.subject import ITEMS, DomainUnderTest, quietly
 from ssl_platform.train import checkpoint
 from ssl_platform.weights import read_weights
 
 
 def checks(domain: DomainUnderTest) -> Iterator[Check]:
     """Checks of one domain's commands."""
-    for name, about, run in (
+    yield from checks_of(
+        domain,
         ("run.pretrain", "pretraining with the defaults ends as done, with its files", pretrain),
         ("run.resume", "a run stopped half-way and resumed ends with the same bits", resume),
         (
@@ -42,8 +42,7 @@ def checks(domain: DomainUnderTest) -> Iterator[Check]:
         ),
         ("encoder.refused", "the encoder refuses another domain's data", refused),
         ("embed.items", "embed writes a finite vector for every item", embed),
-    ):
-        yield Check(name, domain.subject, about, functools.partial(run, domain))
+    )
     for task in domain.kind.tasks:
         if task != "segmentation":
             about = f"probe gives finite metrics for {task}"
@@ -75,7 +74,7 @@ def resume(domain: DomainUnderTest) -> str:
     result = json.loads((again / "result.json").read_text(encoding="utf-8"))
     (again / "result.json").write_text(json.dumps({**result, "status": "stopped", "steps": 2}), encoding="utf-8")
     words: dict[str, Any] = {"manifest": None, "overrides": {"data.workers": 0}}
-    _quietly(api.pretrain, run=again, resume=True, **words)
+    quietly(api.pretrain, run=again, resume=True, **words)
     for name in ("encoder.safetensors",):
         first, second = (read_weights(folder / name, "an encoder")[0] for folder in (path, again))
         differ = [key for key in first if not torch.equal(first[key], second[key])]
@@ -85,11 +84,6 @@ def resume(domain: DomainUnderTest) -> str:
                 "reading depends on something kept between calls: everything derives from row, window and key",
             )
     return f"{len(first)} tensors bit-equal"
-
-
-def _quietly(command: Any, **words: Any) -> Any:
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        return command(**words)
 
 
 def roundtrip(domain: DomainUnderTest) -> str:
@@ -125,7 +119,7 @@ def embed(domain: DomainUnderTest) -> str:
     """A table of vectors."""
     out = domain.folder / "items.parquet"
     keys = {"data.workers": 0, "cache.dir": domain.overrides["cache.dir"]}
-    _quietly(api.embed, encoder=domain.run, out=out, manifest=domain.manifest, overrides=keys)
+    quietly(api.embed, encoder=domain.run, out=out, manifest=domain.manifest, overrides=keys)
     table = pq.read_table(out)
     vectors = np.asarray(table.column("vector").to_pylist(), dtype=np.float64)
     if len(vectors) != len(domain.opened.rows):
@@ -176,7 +170,7 @@ def probe(domain: DomainUnderTest, task: str) -> str:
     if chosen is None and task in KINDS:
         raise NotApplicable(f"no installed protocol evaluates {task}")
     small = {"probe.steps": 5, "probe.episodes": 4, "probe.ways": 2, "probe.shots": 1, "probe.queries": 1}
-    result = _quietly(
+    result = quietly(
         api.probe,
         encoder=domain.run,
         manifest=_labelled(domain, task),
@@ -190,7 +184,7 @@ def probe(domain: DomainUnderTest, task: str) -> str:
 
 def finetune(domain: DomainUnderTest, task: str) -> str:
     """A few steps of training for the task."""
-    result = _quietly(
+    result = quietly(
         api.finetune,
         encoder=domain.run,
         manifest=_labelled(domain, task),

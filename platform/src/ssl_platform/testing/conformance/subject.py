@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -24,6 +23,8 @@ from ssl_platform.opening import OpenData, open_data
 from ssl_platform.plan import Plan, Reads
 from ssl_platform.plugins import DomainDeclaration, registry, resolve
 from ssl_platform.testing.conformance.check import NotApplicable
+from ssl_platform.testing.conformance.few import few_items
+from ssl_platform.testing.conformance.gradients import STEPS
 from ssl_platform.train.assemble import Model, assemble, fit_normaliser, patch_of, window_of
 from ssl_platform.train.scale import RunSize
 from ssl_platform.types import Batch, Layout, View
@@ -31,8 +32,13 @@ from ssl_platform.types import Batch, Layout, View
 ITEMS = 16
 """Items of the sample set that are used."""
 BATCH = 8
-STEPS = 5
 _T = TypeVar("_T")
+
+
+def quietly(command: Callable[..., _T], **words: Any) -> _T:
+    """Call a command of `ssl_platform.api` without what it prints."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return command(**words)
 
 
 class DomainUnderTest:
@@ -239,8 +245,7 @@ class DomainUnderTest:
         """Call a command of `ssl_platform.api` on the few items, quietly."""
         words["overrides"] = {**self.overrides, **words.get("overrides", {})}
         words.setdefault("manifest", self.manifest)
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            return command(**words)
+        return quietly(command, **words)
 
     @property
     def run(self) -> Path:
@@ -262,33 +267,3 @@ class DomainUnderTest:
             return path
 
         return self.once("a trained run", train)
-
-
-def few_items(table: Table, count: int, columns: Mapping[str, Sequence[str]] | None = None, name: str = "few") -> Path:
-    """Write a manifest of some rows of another beside it: round and round its labels, splits and file endings.
-
-    Args:
-        table: the manifest; paths in it are relative to its folder.
-        count: rows to keep, at most.
-        columns: values by name to put in, one a row of `table`.
-        name: of the new file, without `.csv`.
-    """
-    all_columns = {**table.columns, **(columns or {})}
-    kinds: dict[tuple[str, ...], list[int]] = {}
-    paths = table.columns.get("path", [""] * len(table))
-    for i, path in enumerate(paths):
-        facts = (all_columns[key][i] for key in ("label", "split") if key in all_columns)
-        kinds.setdefault((*facts,), []).append(i)
-        kinds.setdefault((Path(path).suffix.lower(),), []).append(i)
-    kept: dict[int, None] = {}
-    queues = [list(rows) for rows in kinds.values()]
-    while len(kept) < min(count, len(table)) and any(queues):
-        for queue in queues:
-            if queue and len(kept) < count:
-                kept[queue.pop(0)] = None
-    out = table.path.with_name(f"{table.path.stem}_{name}.csv")
-    with out.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(all_columns)
-        writer.writerows([[values[i] for values in all_columns.values()] for i in sorted(kept)])
-    return out

@@ -14,7 +14,7 @@ from ssl_platform.masking.multi_block import multi_block_masks
 from ssl_platform.masking.random import random_masks
 from ssl_platform.masking.tube import tube_masks
 from ssl_platform.nn.tokenizer import Tokenizer
-from ssl_platform.testing.conformance.check import Check, NotApplicable, Violation
+from ssl_platform.testing.conformance.check import Check, NotApplicable, Violation, checks_of
 from ssl_platform.testing.conformance.subject import DomainUnderTest
 from ssl_platform.types import Mask, Tokens, View
 
@@ -29,13 +29,13 @@ POLICIES: dict[str, Callable[..., object]] = {
 
 def checks(domain: DomainUnderTest) -> Iterator[Check]:
     """Checks of one domain's tokens."""
-    for name, about, run in (
+    yield from checks_of(
+        domain,
         ("tokens.shapes", "tokens have coordinates in [0, 1] and some are valid", shapes),
         ("tokens.roundtrip", "token targets, put together again, are the view", roundtrip),
         ("tokens.features", "the default backbone gives finite features that tell items apart", features),
         ("tokens.invalid", "what invalid cells hold changes no feature", invalid),
-    ):
-        yield Check(name, domain.subject, about, functools.partial(run, domain))
+    )
     for name in POLICIES:
         about = f"{name} masks choose real tokens, the same again for the same sample"
         yield Check(f"masks.{name}", domain.subject, about, functools.partial(masks, domain, name))

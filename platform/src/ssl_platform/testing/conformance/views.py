@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor
 from ssl_platform.config.schema import ViewsConfig
 from ssl_platform.errors import ConfigError
 from ssl_platform.plan import Plan, ViewSpec
-from ssl_platform.testing.conformance.check import Check, NotApplicable, Violation
+from ssl_platform.testing.conformance.check import Check, NotApplicable, Violation, checks_of
 from ssl_platform.testing.conformance.subject import DomainUnderTest
 from ssl_platform.testing.sync import SyncError, forbid_sync
 from ssl_platform.train.assemble import patch_of
@@ -29,7 +28,8 @@ AUGMENTED = Plan(views=(ViewSpec(role="global", count=2), ViewSpec(role="local",
 
 def checks(domain: DomainUnderTest) -> Iterator[Check]:
     """Checks of one domain's views."""
-    for name, about, run in (
+    yield from checks_of(
+        domain,
         ("views.shapes", "augmented views have the sizes planned, and only finite values", shapes),
         ("views.clean", "clean values lie in the range the layout names", clean_range),
         ("views.range", "augmentation keeps values in their physical range", augmented_range),
@@ -37,8 +37,7 @@ def checks(domain: DomainUnderTest) -> Iterator[Check]:
         ("views.repeat", "a sample's views depend on its position alone, not on its batch", repeat),
         ("views.invalid", "what invalid cells hold changes no view", invalid),
         ("views.sync", "making views never makes the host wait for the device", sync),
-    ):
-        yield Check(name, domain.subject, about, functools.partial(run, domain))
+    )
 
 
 def maker(domain: DomainUnderTest, plan: Plan = AUGMENTED, **config: Any) -> ViewMaker:

@@ -1,43 +1,32 @@
-"""Checks of placing and reading windows: shapes, determinism, recorded place, resume."""
+"""Checks of placing and reading windows: shapes and determinism."""
 
 from __future__ import annotations
 
-import functools
 import pickle
-import warnings
 from collections.abc import Iterator
 from typing import cast
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ssl_platform.data.loader import Loader
 from ssl_platform.plan import Reads, Relation
-from ssl_platform.testing.conformance.check import Check, NotApplicable, Violation, one_line
-from ssl_platform.testing.conformance.subject import BATCH, DomainUnderTest
+from ssl_platform.testing.conformance.check import Check, Violation, checks_of, one_line
+from ssl_platform.testing.conformance.subject import DomainUnderTest
 from ssl_platform.types import Batch, Part, PartBatch, Row, Window
 
 ROWS = 6
 """Items looked at one by one."""
-LIKE = 0.25
-"""Least part of the spread by which the same place, read twice, may differ: readers that resample differ at borders."""
 
 
 def checks(domain: DomainUnderTest) -> Iterator[Check]:
     """Checks of one domain's windows."""
-    for name, about, run in (
+    yield from checks_of(
+        domain,
         ("windows.place", "place() gives windows of the size asked for, where the draws say", placed),
         ("windows.read", "a window is read as parts of the right shapes, with validity and names", shapes),
         ("windows.repeat", "the same window holds the same values, also from a copy of the domain", repeat),
-        ("windows.origin", "where two windows overlap by their recorded place, they hold the same values", origin),
         ("windows.cover", "cover() gives the same windows each time, one where one is asked for", cover),
         ("windows.related", "every relation of the layout can be read", related),
-        ("windows.batches", "positions of a run give the same batches again", again),
-        ("windows.workers", "two worker processes, started afresh, give the batches of none", workers),
-        ("windows.resume", "starting at a position gives what follows it in a run from the start", resume),
-    ):
-        yield Check(name, domain.subject, about, functools.partial(run, domain))
+    )
 
 
 def _rows(domain: DomainUnderTest) -> list[Row]:
@@ -168,68 +157,6 @@ def front_end(domain: DomainUnderTest, batch: Batch) -> PartBatch:
     return part
 
 
-def origin(domain: DomainUnderTest) -> str:
-    """Two windows a few cells apart, along each axis that leaves room."""
-    if domain.layout.points:
-        raise NotApplicable("points carry their own coordinates")
-    window, axes = domain.window, set()
-    for row in _rows(domain)[:3]:
-        for axis, (n, w) in enumerate(zip(row.shape, window, strict=True)):
-            if n < w + 2:
-                continue
-            step = min(max(2, w // 4), n - w)
-            low = [max(0, (n - w) // 2) for n, w in zip(row.shape, window, strict=True)]
-            low[axis] = 0
-            high = [start + (step if a == axis else 0) for a, start in enumerate(low)]
-            reads = [_batched(domain, row, Window(tuple(start), window)) for start in (low, high)]
-            _compare_shifted(domain, row, axis, step, *reads)
-            axes.add(domain.layout.spatial[axis])
-    if not axes:
-        raise NotApplicable("no item is larger than a window")
-    return f"along {', '.join(sorted(axes))}"
-
-
-def _batched(domain: DomainUnderTest, row: Row, window: Window) -> PartBatch:
-    from ssl_platform.data.collate import collate
-    from ssl_platform.types import Sample
-
-    channels = domain.opened.catalog.channels if domain.layout.ragged_channels else ()
-    meta = dict.fromkeys(domain.layout.meta, 0.0)
-    sample = Sample(0, (_read(domain, row, window),), meta=meta)
-    return front_end(domain, collate([sample], domain.layout, channels))
-
-
-def _compare_shifted(
-    domain: DomainUnderTest, row: Row, axis: int, step: int, first: PartBatch, second: PartBatch
-) -> None:
-    """Values of the second window lie `step` cells further along `axis`, and so does its recorded origin."""
-    moved = (second.origin - first.origin)[0] / first.spacing[0]
-    wanted = torch.zeros_like(moved)
-    wanted[axis] = step
-    if not torch.allclose(moved, wanted, atol=0.01):
-        raise Violation(
-            f"windows of {row.id} that start {step} cells apart along {domain.layout.spatial[axis]} have recorded "
-            f"origins {[round(float(v), 2) for v in moved]} cells apart",
-            "Part(origin=) is window.start times spacing, the first cell's edge in the item",
-        )
-    size = first.data.shape[2 + axis] - step
-    a, b = (part.data.double().narrow(2 + axis, start, size) for part, start in ((first, step), (second, 0)))
-    valid = torch.ones_like(a[:, :1], dtype=torch.bool)
-    for part, start in ((first, step), (second, 0)):
-        if part.valid is not None:
-            valid &= part.valid[:, None].narrow(2 + axis, start, size)
-    valid = valid.expand_as(a) & a.isfinite() & b.isfinite()
-    if not valid.any():
-        return
-    apart, spread = (a - b)[valid].abs().mean(), a[valid].std()
-    if apart > LIKE * spread + 1e-6:
-        raise Violation(
-            f"windows of {row.id} that overlap by their recorded place differ there by {float(apart):.3g}, where the "
-            f"values spread by {float(spread):.3g}",
-            "read the cells the window names: check the order of axes, flips and the start along each axis",
-        )
-
-
 def cover(domain: DomainUnderTest) -> str:
     """`Domain.cover`, which embedding and scoring rely on."""
     ours, total = domain.domain, 0
@@ -268,55 +195,3 @@ def related(domain: DomainUnderTest) -> str:
                 _check_part("main", _read(domain, source, window)["main"], source, domain)
         done.append(relation)
     return ", ".join(done)
-
-
-def again(domain: DomainUnderTest) -> None:
-    """Two passes of the loader."""
-    source = iter(domain.loader())
-    for first in domain.batches():
-        _must_equal(first, next(source), "the same positions, read again, give other batches")
-
-
-def workers(domain: DomainUnderTest) -> None:
-    """Spawned workers import everything anew."""
-    loader = domain.loader(workers=2, start_method="spawn")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch's advice where fewer CPUs than workers are granted
-        for own, theirs in zip(domain.batches(), loader, strict=False):
-            _must_equal(own, theirs, "two workers give other batches than none")
-
-
-def resume(domain: DomainUnderTest) -> None:
-    """A loader that starts in the middle."""
-    loader: Loader = domain.loader(start=BATCH)
-    _must_equal(domain.batches()[1], next(iter(loader)), f"starting at position {BATCH} gives another batch")
-    if loader.position != 2 * BATCH:
-        raise Violation(f"the loader stands at position {loader.position}", "this is the platform's own: report it")
-
-
-def _must_equal(first: Batch, second: Batch, told: str) -> None:
-    pairs: list[tuple[str, Tensor | None, Tensor | None]] = [
-        ("index", first.index, second.index),
-        ("position", first.position, second.position),
-        ("group", first.group, second.group),
-    ]
-    for name, part in first.reads[0].items():
-        other = second.reads[0][name]
-        pairs += [
-            (f"values of {name!r}", part.data, other.data),
-            (f"validity of {name!r}", part.valid, other.valid),
-            (f"origin of {name!r}", part.origin, other.origin),
-        ]
-    for what, a, b in pairs:
-        same = (a is None and b is None) or (
-            a is not None and b is not None and a.shape == b.shape and torch.equal(_bits(a), _bits(b))
-        )
-        if not same:
-            raise Violation(
-                f"{told} (their {what})",
-                "place() and read() depend on row, window and `uniforms` alone, and on nothing kept between calls",
-            )
-
-
-def _bits(x: Tensor) -> Tensor:
-    return x.nan_to_num(nan=0.125) if x.is_floating_point() else x

@@ -1,0 +1,85 @@
+"""The check that the recorded place of a window is where its values come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from ssl_platform.testing.conformance.check import Check, NotApplicable, Violation, checks_of
+from ssl_platform.testing.conformance.subject import DomainUnderTest
+from ssl_platform.testing.conformance.windows import front_end
+from ssl_platform.types import PartBatch, Row, Window
+
+LIKE = 0.25
+"""Least part of the spread by which the same place, read twice, may differ: readers that resample differ at borders."""
+
+
+def checks(domain: DomainUnderTest) -> Iterator[Check]:
+    """The check of one domain."""
+    yield from checks_of(
+        domain,
+        ("windows.origin", "where two windows overlap by their recorded place, they hold the same values", origin),
+    )
+
+
+def origin(domain: DomainUnderTest) -> str:
+    """Two windows a few cells apart, along each axis that leaves room."""
+    if domain.layout.points:
+        raise NotApplicable("points carry their own coordinates")
+    window, axes = domain.window, set()
+    for row in domain.opened.rows[:3]:
+        for axis, (n, w) in enumerate(zip(row.shape, window, strict=True)):
+            if n < w + 2:
+                continue
+            step = min(max(2, w // 4), n - w)
+            low = [max(0, (n - w) // 2) for n, w in zip(row.shape, window, strict=True)]
+            low[axis] = 0
+            high = [start + (step if a == axis else 0) for a, start in enumerate(low)]
+            reads = [_batched(domain, row, Window(tuple(start), window)) for start in (low, high)]
+            _compare_shifted(domain, row, axis, step, *reads)
+            axes.add(domain.layout.spatial[axis])
+    if not axes:
+        raise NotApplicable("no item is larger than a window")
+    return f"along {', '.join(sorted(axes))}"
+
+
+def _batched(domain: DomainUnderTest, row: Row, window: Window) -> PartBatch:
+    from ssl_platform.data.collate import collate
+    from ssl_platform.types import Sample
+
+    channels = domain.opened.catalog.channels if domain.layout.ragged_channels else ()
+    meta = dict.fromkeys(domain.layout.meta, 0.0)
+    sample = Sample(0, (domain.domain.read(row, window),), meta=meta)
+    return front_end(domain, collate([sample], domain.layout, channels))
+
+
+def _compare_shifted(
+    domain: DomainUnderTest, row: Row, axis: int, step: int, first: PartBatch, second: PartBatch
+) -> None:
+    """Values of the second window lie `step` cells further along `axis`, and so does its recorded origin."""
+    moved = (second.origin - first.origin)[0] / first.spacing[0]
+    wanted = torch.zeros_like(moved)
+    wanted[axis] = step
+    if not torch.allclose(moved, wanted, atol=0.01):
+        raise Violation(
+            f"windows of {row.id} that start {step} cells apart along {domain.layout.spatial[axis]} have recorded "
+            f"origins {[round(float(v), 2) for v in moved]} cells apart",
+            "Part(origin=) is window.start times spacing, the first cell's edge in the item",
+        )
+    size = first.data.shape[2 + axis] - step
+    a, b = (part.data.double().narrow(2 + axis, start, size) for part, start in ((first, step), (second, 0)))
+    valid = torch.ones_like(a[:, :1], dtype=torch.bool)
+    for part, start in ((first, step), (second, 0)):
+        if part.valid is not None:
+            valid &= part.valid[:, None].narrow(2 + axis, start, size)
+    valid = valid.expand_as(a) & a.isfinite() & b.isfinite()
+    if not valid.any():
+        return
+    apart, spread = (a - b)[valid].abs().mean(), a[valid].std()
+    if apart > LIKE * spread + 1e-6:
+        raise Violation(
+            f"windows of {row.id} that overlap by their recorded place differ there by {float(apart):.3g}, where the "
+            f"values spread by {float(spread):.3g}",
+            "read the cells the window names: check the order of axes, flips and the start along each axis",
+        )
