@@ -124,7 +124,7 @@ WRONG = {
     "labels.fraction=0": "labels.fraction=0: must be above 0 [override]",
     "health.stop=perhaps": "health.stop=perhaps: must be true or false [override]",
     "data.window=32,32": "data.window=32,32: must be a list such as [32, 32] or 'auto': write [32,32] [override]",
-    "data.window=[32, x]": "data.window=x: must be an integer or 'auto' [override]",
+    "data.window=[32, x]": "data.window[1]=x: must be an integer or 'auto' [override]",
     "objective.mask_ratio=1.5": "objective.mask_ratio=1.5: must be below 1 [override]",
     "objective.mask_rate=0.5": "objective.mask_rate: unknown key (did you mean 'objective.mask_ratio'?) [override]",
     "backbone.dept=3": "backbone.dept: unknown key (did you mean 'backbone.depth'?) [override]",

@@ -92,7 +92,8 @@ def _message(key: str, details: list[ErrorDetails], known: Collection[str]) -> s
     hint = ""
     if isinstance(given, str) and "," in given and any("list" in word for word in wanted):
         hint = f": write [{given}]"
-    return f"{key}={_shown(given)}: must be {' or '.join(wanted)}{hint}"
+    place = "".join(f"[{part}]" for part in first["loc"] if isinstance(part, int))
+    return f"{key}{place}={_shown(given)}: must be {' or '.join(wanted)}{hint}"
 
 
 def _wanted(detail: ErrorDetails) -> str:
