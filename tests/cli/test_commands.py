@@ -32,6 +32,7 @@ CALLS = {
             "manifest": "m",
             "task": None,
             "run": None,
+            "resume": False,
             "overrides": {"labels.fraction": 0.1},
         },
     ),

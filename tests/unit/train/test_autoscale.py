@@ -108,7 +108,7 @@ def test_a_short_run_gets_a_quick_sharp_teacher_and_a_normed_head() -> None:
     assert len(shrink(config, paper, SMALL)) == len(paper)
     assert {k: config.objective[k] for k in paper} == {
         "momentum": 0.98,
-        "teacher_temperature": [0.02, 0.02],
+        "teacher_temperature": [0.03, 0.03],
         "head_norm": "batch",
         "bottleneck": 64,
         "freeze_last_layer": "100%",

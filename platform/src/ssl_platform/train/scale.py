@@ -77,7 +77,7 @@ def _teacher_temperature(value: Any, run: RunSize) -> tuple[Any, str]:
     if run.steps >= LONG:
         return (start, end), ""
     # On small sets 0.04 let outputs over few prototypes drift to uniform (volumes of the hippocampus, 192 items).
-    return (start / 2, start / 2), f"sharp and not softened within {LONG} steps"
+    return (start * 0.75, start * 0.75), f"sharp and not softened within {LONG} steps"
 
 
 def _freeze_last_layer(value: Any, run: RunSize) -> tuple[Any, str]:
