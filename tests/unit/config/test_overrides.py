@@ -58,7 +58,7 @@ def test_a_value_has_no_keys() -> None:
         nest({"optim": 3, "optim.lr": 1})
 
 
-KNOWN = ["optim.lr", "optim.min_lr", "data.batch_size", "trainer.max_steps", "run"]
+KNOWN = ["optim.lr", "optim.min_lr", "data.batch_size", "trainer.max_steps", "probe.steps", "run"]
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,7 @@ KNOWN = ["optim.lr", "optim.min_lr", "data.batch_size", "trainer.max_steps", "ru
         ("lr", "optim.lr"),
         ("batch_size", "data.batch_size"),
         ("train.max_steps", "trainer.max_steps"),
+        ("trainer.steps", "trainer.max_steps"),
         ("data.batchsize", "data.batch_size"),
     ],
 )

@@ -78,10 +78,15 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def suggest(dotted: str, known: Iterable[str]) -> str:
-    """Close matches for an unknown key: the few that end in the same word, else one that is written alike."""
+    """Close matches for an unknown key: of its section with the same word in it (`trainer.steps`: `trainer.max_steps`),
+    else the few that end in the same word, else one that is written alike."""
     options = sorted(known)
-    last = dotted.rsplit(".", 1)[-1]
+    section, _, last = dotted.rpartition(".")
+    same_word = [
+        option for option in options if option.startswith(f"{section}.") and last in option.split(".")[-1].split("_")
+    ]
     same_end = [option for option in options if option.rsplit(".", 1)[-1] == last]
-    if 1 <= len(same_end) <= _FEW:
-        return f" (did you mean {' or '.join(map(repr, same_end))}?)"
+    for close in (same_word, same_end):
+        if 1 <= len(close) <= _FEW:
+            return f" (did you mean {' or '.join(map(repr, close))}?)"
     return did_you_mean(dotted, options) or did_you_mean(last, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ def parse_quarantine(content: bytes) -> list[Quarantined]:
 
 
 def check_fraction(
-    bad: Sequence[Quarantined], good: int, limit: float, listed: Path | None = None, hint: str = SCAN_LISTS
+    bad: Sequence[Quarantined], good: int, limit: float, listed: Path | None = None, hint: str | None = SCAN_LISTS
 ) -> None:
     """Stop when too much is unreadable, or everything.
 
@@ -60,7 +61,7 @@ def check_fraction(
         good: number of readable ones.
         limit: largest fraction of all that may be bad (`data.max_bad_fraction`).
         listed: where the list was written.
-        hint: how to see the list, where it was not written.
+        hint: how to see the list, where it was not written; None where it was just shown.
 
     Raises:
         DataError: the fraction is above the limit.
@@ -68,7 +69,12 @@ def check_fraction(
     total = len(bad) + good
     if bad and (not good or len(bad) > limit * total):
         allowed = f", more than data.max_bad_fraction={limit:g} allows" if good else ""
-        where = f"all are listed in {listed}" if listed else hint
+        enough = math.ceil(100 * len(bad) / total) / 100
+        rest = (
+            f"all are listed in {listed}" if listed else hint,
+            f"data.max_bad_fraction={enough:g} leaves them out" if good else None,
+        )
         raise DataError(
-            f"{len(bad)} of {total} items are unreadable{allowed}; first: {bad[0].path}: {bad[0].reason}; {where}"
+            f"{len(bad)} of {total} items are unreadable{allowed}; first: {bad[0].path}: {bad[0].reason}"
+            + "".join(f"; {words}" for words in rest if words)
         )
