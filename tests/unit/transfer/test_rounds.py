@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ssl_platform import api
-from ssl_platform.errors import UsageError
+from ssl_platform.errors import EncoderError, UsageError
 from ssl_platform.transfer import finetune as command
 from ssl_platform.transfer.evaluation import Outcome, together
 from ssl_platform.transfer.intervals import over_groups
@@ -58,6 +58,8 @@ def test_every_item_is_tested_once_by_the_model_of_its_fold(
     trained = [set(load_model(run / f"fold{k}")[1].training["items"]) for k in (1, 2, 3)]
     assert all(trained) and (run / "fold2" / "metrics.csv").exists() and not (run / "model.safetensors").exists()
     assert "fold2: accuracy" in capsys.readouterr().out
+    with pytest.raises(EncoderError, match=r"give one of its folds, e\.g\. .*fold1"):
+        load_model(run)
 
     # stopped in the third round: the first two stay as they are, and the figures come out the same
     (run / "fold3" / "outcome.json").unlink()

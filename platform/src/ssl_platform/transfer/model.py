@@ -237,7 +237,9 @@ def load_model(path_or_run: str | Path) -> tuple[TransferModel, ModelRecord]:
     if path.is_dir():
         path = path / WEIGHTS
         if not path.exists():
-            raise EncoderError(f"--model {path.parent}: no {WEIGHTS} in this folder; give a run of finetune")
+            folds = sorted(found.parent.name for found in path.parent.glob(f"fold*/{WEIGHTS}"))
+            fix = f"give one of its folds, e.g. {path.parent / folds[0]}" if folds else "give a run of finetune"
+            raise EncoderError(f"--model {path.parent}: no {WEIGHTS} in this folder; {fix}")
     if not path.exists():
         raise EncoderError(f"--model {path}: no such run folder or model file")
     tensors, text = read_weights(path, "a model file")
