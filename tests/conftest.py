@@ -34,6 +34,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Everything is let go in order at the end."""
+    gc.unfreeze()
+
+
 def _folder(nodeid: str) -> str:
     parts = Path(nodeid.split("::")[0]).parts
     return parts[1] if len(parts) > 2 else ""
