@@ -21,7 +21,7 @@ def run(*words):
 seen = {"help": run("--help"), "version": run("--version"), "pretrain help": run("pretrain", "--help")}
 for words in ("plugins", "objectives", "objectives show mae", "objectives --domain medical3d", "domains", "recipes"):
     seen[words] = run(*words.split())
-for words in ("datasets", "plugins --json", "cache", "domains show medical3d"):
+for words in ("objectives --matrix", "datasets", "plugins --json", "cache", "domains show medical3d"):
     seen[words] = run(*words.split())
 seen["print-config"] = run("pretrain", "--domain", "medical3d", "--print-config", "optim.lr=1e-3")
 print(json.dumps(seen))
@@ -42,6 +42,7 @@ def test_imports() -> None:
         "objectives",
         "objectives show mae",
         "objectives --domain medical3d",
+        "objectives --matrix",
         "domains",
         "recipes",
         "cache",
@@ -53,7 +54,7 @@ def test_imports() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "words", ["--help", "plugins", "objectives --domain medical3d", "domains show medical3d", "recipes", "cache"]
+    "words", ["--help", "plugins", "objectives --matrix", "domains show medical3d", "recipes", "cache"]
 )
 def test_processor_time(words: str) -> None:
     """Half a second over a bare interpreter, the least of a few tries."""

@@ -60,6 +60,33 @@ def test_the_matrix_says_what_fits_and_what_is_missing(install: Install, capsys:
     assert "FITS" in capsys.readouterr().out.splitlines()[0]
 
 
+def test_the_whole_matrix_is_printed_with_the_reasons_below(install: Install, capsys: Capture) -> None:
+    install("acme-sonar", SONAR.replace('parts=("main",)', 'default_backbone="absent"'))
+    found = {(pair["objective"], pair["domain"]): pair for pair in listed(capsys, "objectives", "--matrix")}
+    domains = {row["name"] for row in listed(capsys, "domains")}
+    names = {row["name"] for row in listed(capsys, "objectives")}
+    assert set(found) == {(name, domain) for name in names for domain in domains} and "sonar" in domains
+    assert found["mae", "audio"] == {
+        "objective": "mae",
+        "family": "masked",
+        "domain": "audio",
+        "backbone": "vit-pico",
+        "fits": True,
+        "missing": [],
+    }
+    assert main(["objectives", "--matrix"]) == 0
+    head, *shown, sums = capsys.readouterr().out.splitlines()
+    assert head.split() == ["OBJECTIVE", "FAMILY", *sorted(domains)]
+    row = next(line for line in shown if line.startswith("mae "))
+    assert row.split()[2:] == " ".join("no (1)" if name == "sonar" else "ok" for name in sorted(domains)).split()
+    (reason,) = (line for line in shown if line.startswith("(1)"))
+    assert reason.startswith("(1) needs the backbone absent, which is not installed: ") and "; mae on sonar" in reason
+    fit = sum(pair["fits"] for pair in found.values())
+    assert fit >= 6 * 7 and sums.startswith(f"{fit} of {len(found)} pairs fit")
+    assert {pair["domain"] for pair in listed(capsys, "objectives", "--matrix", "--domain", "video")} == {"video"}
+    assert main(["objectives", "show", "mae", "--matrix"]) == 2
+
+
 def test_recipes(capsys: Capture) -> None:
     names = [row["name"] for row in listed(capsys, "recipes")]
     assert names == sorted(names) and names

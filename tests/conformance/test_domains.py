@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ssl_platform.cli.matrix import pairs as listed_pairs
 from ssl_platform.plugins import registry
 from ssl_platform.testing.conformance import Check, Kit
 
@@ -52,5 +53,7 @@ def test_every_pair_is_in_the_matrix_or_says_what_it_lacks() -> None:
     found = list(pairs())
     assert len(found) == len(DOMAINS) * len(registry().objectives())
     assert all("\n" not in why for _, _, lacking in found for why in lacking)
+    listed = {(pair["domain"], pair["objective"]): pair["missing"] for pair in listed_pairs()}
+    assert all(listed[domain, objective] == lacking for domain, objective, lacking in found)  # `objectives --matrix`
     fitting = {name: sum(not lacking for d, _, lacking in found if d == name) for name in DOMAINS}
     assert min(fitting.values()) >= 7, fitting

@@ -8,8 +8,9 @@ import click
 
 from ssl_platform.cli.command import Command
 from ssl_platform.cli.listing import named
+from ssl_platform.cli.matrix import lines, pairs
 from ssl_platform.cli.options import json_option
-from ssl_platform.cli.table import show_facts, show_rows
+from ssl_platform.cli.table import show_facts, show_json, show_rows
 
 
 def rows(domain: str | None) -> list[dict[str, Any]]:
@@ -75,13 +76,23 @@ def needs_words(needs: dict[str, Any]) -> list[str]:
 @click.argument("action", default="list", type=click.Choice(["list", "show"]), metavar="[list|show NAME]")
 @click.argument("asked", required=False, metavar="")
 @click.option("--domain", metavar="D", help="Say which fit this domain, and what the others lack.")
+@click.option("--matrix", "as_matrix", is_flag=True, help="Every objective on every domain: fits, or what is missing.")
 @json_option
-def command(action: str, asked: str | None, domain: str | None, as_json: bool) -> None:
+def command(action: str, asked: str | None, domain: str | None, as_matrix: bool, as_json: bool) -> None:
     """Objectives installed, and where they fit.
 
-    `show NAME` says all about one: its paper, its needs, its settings.
+    `show NAME` says all about one: its paper, its needs, its settings. `--matrix` puts objectives and domains side by
+    side; nothing is trained for it.
     """
-    if action == "show":
+    if as_matrix:
+        if action == "show":
+            raise click.UsageError("--matrix is of all objectives: leave out show")
+        found = pairs(domain)
+        if as_json:
+            show_json(found)
+        else:
+            click.echo("\n".join(lines(found)))
+    elif action == "show":
         show_facts(facts(named("objectives", asked)), as_json)
     else:
         columns = ("name", "family", "fits", "missing", "summary") if domain else ("name", "family", "summary")
