@@ -7,7 +7,8 @@ import torch
 
 from ssl_platform.draws import Draws
 from ssl_platform.types import Geometry
-from ssl_platform.views.crops import CropRule, draw, draw_inside, draw_overlapping
+from ssl_platform.views.crop_rule import CropRule
+from ssl_platform.views.crops import draw, draw_inside, draw_overlapping
 
 B = 400
 DRAWS = Draws.at(0, torch.arange(B))

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ssl_platform.draws import Draws
-from ssl_platform.views.crops import CropRule, draw
+from ssl_platform.views.crop_rule import CropRule
+from ssl_platform.views.crops import draw
 from ssl_platform.views.interpolation import blur
 from ssl_platform.views.resample import _any_plane, resample
 

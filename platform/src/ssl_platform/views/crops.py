@@ -7,7 +7,6 @@ inside the window, rotated ones too: what does not fit is shrunk, so no view has
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -16,44 +15,14 @@ from torch import Tensor
 
 from ssl_platform.draws import Draws
 from ssl_platform.types import Geometry
-from ssl_platform.views.constants import constant, exchange, flags, unit
+from ssl_platform.views.constants import constant, exchange, flags
+from ssl_platform.views.crop_rule import CropRule, Plane
 from ssl_platform.views.geometry import overlap, product
+from ssl_platform.views.turns import Turn, draw_flips, draw_turn
 
-Plane = tuple[int, int]
 _CANDIDATES = 32  # boxes tried for a least overlap before the first view's own box is taken
 _SAMPLING_ERROR = 0.04  # of the overlap of boxes turned to each other
-_EQUAL_SPACING = 1e-3
 _TURNED = ("crop.quarter", "crop.angle", "crop.plane")  # a view inside another is turned as it is
-
-
-@dataclass(frozen=True)
-class CropRule:
-    """How the crops of one view are drawn.
-
-    Attributes:
-        size: cells of the view.
-        scale: fraction of the window's volume, over the scaled axes.
-        scaled: whether each axis may be scaled; the others keep their cells and start on whole ones.
-        flips: axes that may flip.
-        quarters: planes of quarter turns.
-        planes: planes of free rotation, one of them drawn for each sample.
-        degrees: largest rotation.
-        centred: a centre crop at scale one, nothing drawn.
-    """
-
-    size: tuple[int, ...]
-    scale: tuple[float, float] = (1.0, 1.0)
-    scaled: tuple[bool, ...] = ()
-    flips: tuple[int, ...] = ()
-    quarters: tuple[Plane, ...] = ()
-    planes: tuple[Plane, ...] = ()
-    degrees: float = 0.0
-    centred: bool = False
-
-    @property
-    def exact(self) -> bool:
-        """Whether every view cell is a whole cell of the window."""
-        return not any(self.scaled) and not self.planes
 
 
 @dataclass
@@ -126,7 +95,7 @@ def draw(rule: CropRule, draws: Draws, window: Sequence[int], reference: Sequenc
         reference: the window scales refer to (without rotation margin).
         spacing: `[B, S]`.
     """
-    turn = _turn(rule, draws, spacing)
+    turn = draw_turn(rule, draws, spacing)
     centre, extent = _boxes(rule, draws, 1, window, reference, turn.rotation)
     return _crop(rule, turn, centre[:, 0], extent[:, 0], window)
 
@@ -145,7 +114,7 @@ def draw_overlapping(
     Rejection from the free distribution: the first of 32 candidates that overlaps enough; `first`'s own box where
     none does.
     """
-    turn = _turn(rule, draws, spacing)
+    turn = draw_turn(rule, draws, spacing)
     centre, extent = _boxes(rule, draws, _CANDIDATES, window, reference, turn.rotation)
     covered = _covered(centre, extent, turn.rotation, first)
     if turn.rotation is not None or first.rotation is not None:
@@ -167,7 +136,7 @@ def draw_inside(rule: CropRule, draws: Draws, parent: Crop, window: Sequence[int
     cells of the parent.
     """
     device = parent.base.device
-    sign, scaled = _flips(rule, draws), flags(rule.scaled, device)
+    sign, scaled = draw_flips(rule, draws), flags(rule.scaled, device)
     count = max(1, sum(rule.scaled))
     side = draws.uniform("scale", 1, low=rule.scale[0], high=rule.scale[1]) ** (1 / count)
     held = constant(rule.size, device) / constant(parent.size, device)
@@ -186,78 +155,6 @@ def draw_inside(rule: CropRule, draws: Draws, parent: Crop, window: Sequence[int
     crop = replace(parent, centre=centre, base=base, size=rule.size, exact=parent.exact and whole)
     turned = {name: value for name, value in parent.params.items() if name in _TURNED}
     return replace(crop, params=_params(crop, turned | {"crop.flip": sign < 0}, window))
-
-
-# ------------------------------------------------------------------------------------------------------------- parts
-@dataclass(frozen=True)
-class _Turn:
-    sign: Tensor
-    rotation: Tensor | None
-    swaps: tuple[tuple[int, int, Tensor], ...]
-    params: dict[str, Tensor]
-
-
-def _turn(rule: CropRule, draws: Draws, spacing: Tensor) -> _Turn:
-    """Flips, quarter turns and rotation of a rule."""
-    sign = _flips(rule, draws)
-    params: dict[str, Tensor] = {"crop.flip": sign < 0}
-    sign, swaps, quarter = _quarters(rule, draws, sign, spacing)
-    params |= quarter
-    rotation = None
-    if rule.planes:
-        rotation, angle = free_rotation(rule, draws, spacing)
-        params |= angle
-    return _Turn(sign, rotation, swaps, params)
-
-
-def _flips(rule: CropRule, draws: Draws) -> Tensor:
-    """`[B, S]` signs."""
-    rank = len(rule.size)
-    allowed = flags(tuple(a in rule.flips for a in range(rank)), draws.keys.device)
-    return 1.0 - 2.0 * (draws.chance("flip", 0.5, rank) & allowed)
-
-
-def _quarters(
-    rule: CropRule, draws: Draws, sign: Tensor, spacing: Tensor
-) -> tuple[Tensor, tuple[tuple[int, int, Tensor], ...], dict[str, Tensor]]:
-    """Quarter turns as signs and axis swaps; half turns only where the spacings of a plane differ."""
-    rank, device = len(rule.size), sign.device
-    total = torch.eye(rank, device=device).expand(len(sign), -1, -1)
-    swaps, turns = [], []
-    for a, b in rule.quarters:
-        turn = draws.integer(f"quarter/{a}{b}", 4)
-        alike = (spacing[:, a] - spacing[:, b]).abs() < _EQUAL_SPACING * spacing[:, a]
-        turn = torch.where(alike, turn, turn & 2)
-        cosine = constant((1, 0, -1, 0), device)[turn]
-        sine = constant((0, 1, 0, -1), device)[turn]
-        total = product(total, _plane_rotation(cosine, sine, a, b, rank))
-        swaps.append((a, b, (turn & 1).bool()))
-        turns.append(turn)
-    params = {"crop.quarter": torch.stack(turns, 1).float()} if turns else {}
-    return sign * total.sum(-1), tuple(swaps), params
-
-
-def free_rotation(rule: CropRule, draws: Draws, spacing: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """`[B, S, S]` rotation in cells: a turn in physical space by an angle in one of the planes."""
-    limit = math.radians(rule.degrees)
-    angle = draws.uniform("angle", low=-limit, high=limit)
-    plane = draws.integer("plane", len(rule.planes))
-    rank, total = len(rule.size), None
-    for index, (a, b) in enumerate(rule.planes):
-        turned = angle * (plane == index)
-        matrix = _plane_rotation(torch.cos(turned), torch.sin(turned), a, b, rank)
-        total = matrix if total is None else product(total, matrix)
-    assert total is not None  # only called with planes
-    params = {"crop.angle": angle[:, None], "crop.plane": plane[:, None].float()}
-    return total * spacing[:, None, :] / spacing[:, :, None], params
-
-
-def _plane_rotation(cosine: Tensor, sine: Tensor, a: int, b: int, rank: int) -> Tensor:
-    """`[B, rank, rank]` rotations in the plane of axes a and b."""
-    device = cosine.device
-    both = unit(a, a, rank, device) + unit(b, b, rank, device)
-    skew = unit(b, a, rank, device) - unit(a, b, rank, device)
-    return torch.eye(rank, device=device) - both + cosine[:, None, None] * both + sine[:, None, None] * skew
 
 
 def _boxes(
@@ -307,7 +204,7 @@ def _covered(centre: Tensor, extent: Tensor, rotation: Tensor | None, first: Cro
     return overlap(box, other, samples=samples).view(rows, count)
 
 
-def _crop(rule: CropRule, turn: _Turn, centre: Tensor, extent: Tensor, window: Sequence[int]) -> Crop:
+def _crop(rule: CropRule, turn: Turn, centre: Tensor, extent: Tensor, window: Sequence[int]) -> Crop:
     crop = Crop(centre, extent * turn.sign, turn.rotation, turn.swaps, rule.planes, rule.size, rule.exact)
     return replace(crop, params=_params(crop, turn.params, window))
 

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from ssl_platform.draws import Draws
 from ssl_platform.types import Geometry
-from ssl_platform.views.crops import Crop, CropRule, free_rotation
+from ssl_platform.views.crop_rule import CropRule
+from ssl_platform.views.crops import Crop
 from ssl_platform.views.geometry import product
+from ssl_platform.views.turns import free_rotation
 
 JITTER = 0.01  # standard deviation of coordinate noise, as a fraction of the box's longest side
 DROPOUT = 0.3  # largest fraction of points dropped

@@ -9,7 +9,7 @@ from ssl_platform.config.schema import ViewsConfig
 from ssl_platform.errors import ConfigError, did_you_mean
 from ssl_platform.plan import Plan, ViewSpec
 from ssl_platform.types import Layout
-from ssl_platform.views.crops import CropRule
+from ssl_platform.views.crop_rule import CropRule
 from ssl_platform.views.points import DROPOUT, JITTER, PointRule
 from ssl_platform.views.sizes import view_scale, view_size
 from ssl_platform.views.symmetry import allows, axes, planes

@@ -21,7 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_platform.views.constants import exchange
-from ssl_platform.views.crops import Crop, Plane
+from ssl_platform.views.crop_rule import Plane
+from ssl_platform.views.crops import Crop
 from ssl_platform.views.interpolation import apply_axes, apply_last, blur, gaussian_weights, linear_weights
 
 _WHOLE = 1 - 1e-4  # share of valid weight from which a cell counts as valid
