@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssl_platform.report.content import Content, Score
+from ssl_platform.report.content import Content
 from ssl_platform.report.curves import Chart
+from ssl_platform.report.figures import Score
 from ssl_platform.report.markup import NONE, Html, number, table, tag
 from ssl_platform.report.section import Section, lead
 
