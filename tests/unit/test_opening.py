@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssl_platform.config.schema import RunConfig
-from ssl_platform.errors import DataError
+from ssl_platform.errors import ConfigError, DataError
 from ssl_platform.opening import OpenData, open_data
 
 nibabel = pytest.importorskip("nibabel")
@@ -63,3 +63,20 @@ def test_an_unreadable_mask_stops_with_its_name(segmented: Path, tmp_path: Path)
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(DataError, match=r"mask .*p3.nii.gz of 'imagesTr/p3.nii.gz' cannot be read \(.+\): correct it"):
         opened(segmented, tmp_path / "cache")
+
+
+def test_a_subset_names_its_items_by_id(segmented: Path, tmp_path: Path) -> None:
+    def opened_with(**data: object) -> OpenData:
+        given = {"paths": [str(segmented)], **data}
+        return open_data(
+            RunConfig.model_validate({"domain": "medical3d", "data": given, "cache": {"dir": str(tmp_path)}})
+        )
+
+    (tmp_path / "few.csv").write_text("id\nimagesTr/p4.nii.gz\nimagesTr/p1.nii.gz\nelsewhere\n")
+    found = opened_with(subset=str(tmp_path / "few.csv"))
+    assert found.catalog.column("id") == ["imagesTr/p1.nii.gz", "imagesTr/p4.nii.gz"]
+    (tmp_path / "none.csv").write_text("id\nelsewhere\n")
+    with pytest.raises(DataError, match=r"data\.subset=.*none\.csv: names none of the 6 items"):
+        opened_with(subset=str(tmp_path / "none.csv"))
+    with pytest.raises(ConfigError, match=r"data\.with=t\.parquet: no objective of this release reads a joined table"):
+        opened_with(**{"with": "t.parquet"})

@@ -14,10 +14,12 @@ from ssl_platform.config.schema import DataConfig, RunConfig
 from ssl_platform.data import content, labels, splits
 from ssl_platform.data.cache import Cache
 from ssl_platform.data.catalog import Catalog
+from ssl_platform.data.described import described
 from ssl_platform.data.facts import Facts
 from ssl_platform.data.manifest import Manifest, read_manifest
 from ssl_platform.data.mask_check import check_masks
 from ssl_platform.data.masks import aside_lines
+from ssl_platform.data.names import counted
 from ssl_platform.data.progress import Bar
 from ssl_platform.data.quarantine import Quarantined, check_fraction, write_quarantine
 from ssl_platform.data.scan import Scan, scan
@@ -73,7 +75,9 @@ class OpenData:
             folder: of the run.
             codes: `[folds, n]` parts as they are used; those of the splits when None.
         """
-        self.catalog.write(folder / "catalog.parquet")
+        described(self.catalog, self.facts, self.splits.codes if codes is None else codes).write(
+            folder / "catalog.parquet"
+        )
         write_quarantine(self.quarantined, folder / "quarantine.csv")
         if self.splits.id:
             write_splits(folder / "splits.csv", self.facts, self.splits.codes if codes is None else codes)
@@ -82,6 +86,8 @@ class OpenData:
 
     def labels_by_row(self, entries: np.ndarray) -> np.ndarray | None:
         """Targets of whole items as the loader takes them, one a catalog row; unknown where not among `entries`.
+
+        A label of a window is none of its item's.
 
         Args:
             entries: positions in `facts` whose labels may be seen.
@@ -92,6 +98,7 @@ class OpenData:
         target = self.facts.target
         unknown = -1 if np.issubdtype(target.dtype, np.integer) else np.nan
         served = np.full((len(self.catalog), *target.shape[1:]), unknown, dtype=target.dtype)
+        entries = entries[self.facts.whole[entries]]
         served[self.facts.row[entries]] = target[entries]
         return served
 
@@ -197,6 +204,10 @@ def open_data(config: RunConfig, *, quarantine: Path | None = None, out: TextIO 
     lines += facts.notes
     if facts.layout is not None and facts.layout.kind == "segmentation" and config.command != "pretrain":
         facts = _checked(config, catalog, facts, domain, cache, found.quarantined, lines)
+    if config.command == "pretrain" and (of_windows := int((facts.labelled & ~facts.whole).sum())):
+        lines.append(
+            f"labels: {counted(of_windows, 'label')} of windows not used: pretraining asks for labels of items"
+        )
     parts = splits.resolve(list(catalog.rows()), facts, config.labels, seed=0)
     lines += parts.notes
     return OpenData(domain, catalog, facts, parts, found.quarantined, list(found.masks), sample, lines)

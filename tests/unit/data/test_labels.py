@@ -58,12 +58,6 @@ def test_one_row_a_window(tmp_path):
     assert found.group == ("a.nii", "a.nii", "b.nii")
 
 
-def test_units_are_items_or_groups(tmp_path):
-    text = 'path,label,group,window\na,x,p,"0:4,0:8,0:8"\na,y,p,"4:8,0:8,0:8"\nb,x,p,\nc,x,q,\n'
-    found = facts(tmp_path, text, rows("a", "b", "c"))
-    assert found.units("item").tolist() == [0, 0, 1, 2] and found.units("group").tolist() == [0, 0, 0, 1]
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

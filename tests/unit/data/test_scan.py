@@ -214,6 +214,21 @@ def test_a_second_kind_of_item_or_a_layout_that_pads_keeps_them(tmp_path: Path) 
     assert not look([tmp_path / "r"], tmp_path / "cache", domain=ToyImages()).quarantined
 
 
+def test_a_table_among_the_data_is_data(tmp_path: Path) -> None:
+    class Signals(ToyDomain):
+        suffixes = (".csv",)
+
+        def scan(self, path: Path) -> Iterable[Row]:
+            yield Row(path.name, str(path), (4, 5, 6), channels=("c0",))
+
+    for name in ("a.csv", "labels.csv"):
+        (tmp_path / name).write_text("path,label\na.csv,x\n")
+    found = look([tmp_path / "a.csv", tmp_path / "labels.csv"], tmp_path / "cache", domain=Signals())
+    assert found.catalog.column("id") == ["a.csv", "labels.csv"], "signals are tables too: only --labels reads facts"
+    with pytest.raises(DataError, match=r"1 of 1 items.*a\.csv.*no \.npy file"):
+        look([tmp_path / "a.csv"], tmp_path / "cache", max_bad_fraction=0.5)
+
+
 def test_progress_counts_candidates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ssl_platform.data.scan._GROUP", 3)
     for i in range(7):

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -90,11 +90,10 @@ class Facts:
         known = ~np.isnan(self.target)
         return known.any(axis=1) if known.ndim == 2 else known
 
-    def units(self, unit: Literal["item", "group"] = "item") -> np.ndarray:
-        """`[n]` int64 number of the unit whose predictions are averaged (`labels.unit`): the item or its group."""
-        if unit == "item":
-            return np.unique(self.row, return_inverse=True)[1].astype(np.int64)
-        return np.unique(np.array(self.group), return_inverse=True)[1].astype(np.int64)
+    @property
+    def whole(self) -> np.ndarray:
+        """`[n]` bool, whether an entry speaks of all its item, not of a window."""
+        return np.array([window is None for window in self.window], dtype=bool)
 
     def overrides(self, rules: DomainRules) -> Iterator[tuple[int, dict[str, str]]]:
         """Catalog positions with the values of the domain's declared columns, which overrule the file header."""

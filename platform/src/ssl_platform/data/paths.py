@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssl_platform.data.table import TABLE_SUFFIXES
 from ssl_platform.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -63,6 +64,15 @@ def expand(data: Sequence[str | Path]) -> list[Root]:
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             raise DataError(f"{argument} does not exist{did_you_mean(path.name, siblings)}")
     return roots
+
+
+def named_tables(roots: Sequence[Root]) -> set[str]:
+    """Tables that are named outright: they are data whatever they are called, signals and points are tables too."""
+    return {
+        str(root.path)
+        for root in roots
+        if root.path.suffix.lower() in TABLE_SUFFIXES and root.path.is_file() and not glob.has_magic(root.argument)
+    }
 
 
 def candidates(roots: Sequence[Root], domain: Domain) -> Iterator[tuple[Root, str]]:

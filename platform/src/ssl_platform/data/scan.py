@@ -26,7 +26,7 @@ from ssl_platform.data.joining import join_rows, manifest_roots, numbered_items
 from ssl_platform.data.masks import fits, set_aside
 from ssl_platform.data.notes import note_lines
 from ssl_platform.data.order import key
-from ssl_platform.data.paths import Root, candidates, expand, nothing_found
+from ssl_platform.data.paths import Root, candidates, expand, named_tables, nothing_found
 from ssl_platform.data.previous import Previous
 from ssl_platform.data.quarantine import Quarantined, check_fraction, one_line, write_quarantine
 from ssl_platform.data.unlike import unlike
@@ -105,7 +105,9 @@ def scan(
     bases = dict.fromkeys(root.base for root in roots)
     # A manifest says what is an image: names that look like masks stay, unless it names them as masks.
     shown = include if items is None else "*"
-    _, aside = set_aside([path for _, path in found], shown, roots=bases, masks=masks, suffixes=domain.suffixes)
+    tables = named_tables(roots)
+    looked = [path for _, path in found if path not in tables]
+    _, aside = set_aside(looked, shown, roots=bases, masks=masks, suffixes=domain.suffixes)
     if aside:
         found = [pair for pair in found if pair[1] not in aside]
     if not found:

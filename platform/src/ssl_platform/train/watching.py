@@ -54,7 +54,8 @@ class Watch:
         usable = layout is not None and layout.kind in ("classification", "regression") and self.config.health.knn
         if not usable or facts.target.ndim != 1:
             return np.empty(0, dtype=np.int64)
-        return monitor_entries(facts, self.data.splits.codes)
+        entries = monitor_entries(facts, self.data.splits.codes)
+        return entries[facts.whole[entries]]
 
     def _labelled(self, entries: np.ndarray) -> Labelled | None:
         if not len(entries):
