@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
 import pytest
 
 from ssl_platform import api
-from ssl_platform.cli.main import main
+from ssl_platform.cli.main import COMMANDS, app, main
 
 CALLS = {
     "probe --encoder a --data b --labels c --protocol knn,linear --task t --run d seed=1": (
@@ -60,9 +61,42 @@ CALLS = {
     "report a --anonymous": ("report", {"run": "a", "anonymous": True}),
     "scan a b --labels c seed=2": (
         "scan",
-        {"data": ["a", "b"], "domain": None, "labels": "c", "out": None, "overrides": {"seed": 2}},
+        {"data": ["a", "b"], "domain": None, "manifest": None, "labels": "c", "out": None, "overrides": {"seed": 2}},
     ),
 }
+
+
+DATA = {"--data", "--manifest", "--labels"}
+OPTIONS = {
+    "scan": {"--domain", "--manifest", "--labels", "--out"},
+    "prepare": {"--domain", "--manifest", "--labels", "--out", "--shard-size", "--exact"},
+    "cache": {"--json"},
+    "datasets": {"--json"},
+    "pretrain": DATA
+    | {"--domain", "--objective", "--backbone", "--init", "--config", "--run", "--resume", "--seed", "--dry-run"}
+    | {"--print-config"},
+    "finetune": DATA | {"--encoder", "--task", "--run", "--resume"},
+    "probe": DATA | {"--encoder", "--protocol", "--task", "--run"},
+    "compare": {"--labels", "--protocol"},
+    "embed": DATA | {"--encoder", "--out", "--level"},
+    "predict": DATA | {"--model", "--out"},
+    "export": {"--encoder", "--model", "--format", "--out"},
+    "report": {"--anonymous"},
+    "domains": {"--json"},
+    "objectives": {"--domain", "--matrix", "--json"},
+    "recipes": {"--json"},
+    "plugins": {"--requirements", "--all", "--expect", "--matrix", "--json"},
+    "new-plugin": {"--into", "--kind"},
+    "doctor": {"--json"},
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_are_only_those_words(name: str) -> None:
+    command = app.get_command(click.Context(app), name)
+    assert command is not None
+    words = {word for parameter in command.params for word in parameter.opts if word.startswith("--")}
+    assert words - {"--debug", "--disable-plugin", "--help"} == OPTIONS[name], "everything else is a dotted key"
 
 
 @pytest.mark.parametrize("words", CALLS)

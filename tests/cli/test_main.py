@@ -52,7 +52,7 @@ WRONG = {
     "export --out x --encoder a --model b": "error: export needs either --encoder or --model",
     "export --out x --encoder a --format onnxx": "error: Invalid value for '--format'",
     "embed --encoder a --out b --level pixel": "error: Invalid value for '--level': 'pixel' is not one of",
-    "scan": "error: Missing argument 'DATA",
+    "scan": "error: scan needs DATA (files, folders or a quoted glob) or a --manifest",
     "scan optim.lr=1": "error: scan needs DATA",
     "compare seed=1": "error: compare needs at least one run",
     "report": "error: Missing argument 'RUN'",

@@ -59,6 +59,17 @@ def test_counts_and_an_editable_manifest(volumes: Path, capsys: Capture, tmp_pat
     assert {row["label"] for row in rows} == {"a", "b"}
 
 
+def test_the_manifest_it_wrote_is_scanned_to_the_same(volumes: Path, capsys: Capture, tmp_path: Path) -> None:
+    out, words = tmp_path / "manifest.csv", ["--disable-plugin", "pointcloud", "data.spacing=[1,1,1]"]
+    assert main(["scan", str(volumes), *words, "--labels", "name:^(?P<label>[ab])_", "--out", str(out)]) == 0
+    first = capsys.readouterr().out
+    assert main(["scan", "--manifest", str(out), *words]) == 0
+    again = capsys.readouterr().out
+    assert "domain: medical3d, told from the files" in again and "manifest: 12 items in 12 rows" in again
+    for line in ("12 items: 12 labelled", "a              6", "size in cells: D 8, H 9, W 10", "quarantined: none"):
+        assert line in first and line in again, line
+
+
 def test_the_domain_is_told_from_files_only_one_reads(tmp_path: Path, capsys: Capture) -> None:
     from ssl_platform_medical3d.readers import nifti
 

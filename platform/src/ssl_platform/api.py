@@ -288,7 +288,7 @@ def report(*, run: str | Path, anonymous: bool = False) -> Path:
 
 def scan(
     *,
-    data: Paths,
+    data: Paths = (),
     labels: str | Path | None = None,
     manifest: str | Path | None = None,
     domain: str | None = None,

@@ -29,7 +29,7 @@ from ssl_platform.domain import Domain
 from ssl_platform.errors import DataError
 from ssl_platform.opening import OpenData, open_data
 from ssl_platform.plugins import registry
-from ssl_platform.survey import quarantine_lines, tell_domain
+from ssl_platform.survey import named_files, quarantine_lines, tell_domain
 
 SHARD_MB = 256
 _PARALLEL_BYTES = 200_000_000
@@ -68,7 +68,7 @@ def prepare(
         raise DataError(f"{look_again} is prepared data already: give its source, or use it as --data")
     place = place_of(out)
     if config.domain is None:
-        domain = tell_domain(config.data.paths, registry())
+        domain = tell_domain(named_files(config), registry())
         echo(f"domain: {domain}, told from the files (--domain names another)")
         config = complete(config, domain, registry())
     _check_place(place)

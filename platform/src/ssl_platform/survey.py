@@ -11,7 +11,7 @@ from typing import Any
 
 from ssl_platform.config.compose import complete
 from ssl_platform.config.schema import RunConfig
-from ssl_platform.data.manifest import write_manifest
+from ssl_platform.data.manifest import read_manifest, write_manifest
 from ssl_platform.data.paths import candidates, expand
 from ssl_platform.data.quarantine import Quarantined, check_fraction, write_quarantine
 from ssl_platform.data.shards.reopen import prepared_data
@@ -42,7 +42,7 @@ def survey(config: RunConfig, *, out: Path | None = None, echo: Callable[[str], 
     """
     known = registry()
     if config.domain is None:
-        domain = tell_domain(config.data.paths, known)
+        domain = tell_domain(named_files(config), known)
         echo(f"domain: {domain}, told from the files (--domain names another)")
         config = complete(config, domain, known)
     listed = None if out is None else out.with_name(f"{out.stem}_quarantine.csv")
@@ -71,6 +71,19 @@ def survey(config: RunConfig, *, out: Path | None = None, echo: Callable[[str], 
         "split_id": found.splits.id,
         "manifest": None if out is None else str(out),
     }
+
+
+def named_files(config: RunConfig) -> list[str]:
+    """What is looked at to tell a domain: `--data`, else the files of the manifest that exist.
+
+    Raises:
+        DataError: the manifest cannot be used.
+    """
+    if config.data.paths or config.data.manifest is None:
+        return list(config.data.paths)
+    items = read_manifest(config.data.manifest, config.labels).items
+    files = [file for item in items for file in (item.channels.values() or [item.path])]
+    return [file for file in files if file is not None and Path(file).exists()]
 
 
 def tell_domain(paths: Sequence[str], known: Registry) -> str:

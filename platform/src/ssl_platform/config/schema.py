@@ -115,8 +115,10 @@ class TrainerConfig(Section):
     precision: Literal["auto", "32", "16-mixed", "bf16-mixed", "64"] = Field("auto", description="numeric precision")
     devices: int | str = Field("auto", description="devices to use")
     accelerator: str = Field("auto", description="cpu, gpu or auto")
-    nodes: int = Field(1, ge=1, description="machines")
-    strategy: str = Field("auto", description="auto, ddp or fsdp")
+    nodes: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description="machines; auto: what torchrun or SLURM start processes on"
+    )
+    strategy: Literal["auto", "ddp"] = Field("auto", description="how several processes train together")
     compile: bool = Field(False, description="torch.compile transformer blocks, or a backbone that has none")
     deterministic: bool = Field(False, description="deterministic algorithms (bit-equal resume on CUDA)")
     checkpoint_every: int | Literal["auto"] = Field("auto", description="steps between checkpoints")

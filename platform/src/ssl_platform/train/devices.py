@@ -66,19 +66,41 @@ def place(trainer: TrainerConfig) -> Placement:
         raise ConfigError(f"trainer.accelerator={trainer.accelerator}: this machine has no GPU that torch can use")
     devices, note = _devices(trainer, gpu, gpus)
     local = len(devices) if isinstance(devices, list) else devices
-    world = local * trainer.nodes
+    nodes = granted_nodes() if trainer.nodes == "auto" else int(trainer.nodes)
+    world = local * nodes
     machine = _gpu_machine(world) if gpu else Machine("cpu", world, granted_cpus())
-    return Placement("gpu" if gpu else "cpu", devices, trainer.nodes, world, rank_of_environment(), machine, note)
+    return Placement("gpu" if gpu else "cpu", devices, nodes, world, rank_of_environment(), machine, note)
+
+
+def _number(name: str) -> int:
+    """A whole number in the environment, 0 where there is none."""
+    value = os.environ.get(name, "")
+    return int(value) if value.isdigit() else 0
+
+
+def granted_processes() -> int:
+    """Processes that torchrun or SLURM start on this machine; 0 where neither does."""
+    if started := _number("LOCAL_WORLD_SIZE"):
+        return started
+    if "SLURM_JOB_ID" not in os.environ:
+        return 0
+    return _number("SLURM_NTASKS_PER_NODE") or _number("SLURM_NTASKS") // max(1, _number("SLURM_NNODES"))
+
+
+def granted_nodes() -> int:
+    """Machines that torchrun or SLURM start processes on."""
+    if local := _number("LOCAL_WORLD_SIZE"):
+        return max(1, _number("WORLD_SIZE") // local)
+    return max(1, _number("SLURM_NNODES")) if "SLURM_JOB_ID" in os.environ else 1
 
 
 def _devices(trainer: TrainerConfig, gpu: bool, gpus: int) -> tuple[int | list[int], str]:
     asked: Any = trainer.devices
     if asked == "auto":
-        granted = os.environ.get("LOCAL_WORLD_SIZE") or (
-            os.environ.get("SLURM_NTASKS_PER_NODE", "") if "SLURM_JOB_ID" in os.environ else ""
-        )
-        if granted.isdigit():
-            return int(granted), ""
+        granted = granted_processes()
+        if granted > 1:
+            idle = gpu and granted < gpus
+            return granted, f"training on {granted} of {gpus} GPUs: so many processes were started" if idle else ""
         if gpu and gpus > 1:
             return 1, f"training on one of {gpus} GPUs; trainer.devices={gpus} uses all"
         return 1, ""

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from ssl_platform.config.schema import TrainerConfig
 from ssl_platform.train.devices import Placement
@@ -48,7 +48,7 @@ def make_trainer(
         accelerator=placement.accelerator,
         devices=placement.devices,
         num_nodes=placement.nodes,
-        strategy=_strategy(config, placement),
+        strategy=_strategy(placement),
         accumulate_grad_batches=accumulate,
         callbacks=callbacks,
         logger=False,
@@ -64,11 +64,9 @@ def make_trainer(
     )
 
 
-def _strategy(config: TrainerConfig, placement: Placement) -> str | Strategy:
+def _strategy(placement: Placement) -> str | Strategy:
     if placement.world == 1:
         return "auto"
-    if config.strategy == "fsdp":
-        return FSDPStrategy()
     # Buffers are updated alike on all ranks by the objective itself: sending them along every step would only cost, and
     # would hide a difference. Objectives may leave parameters unused in a step.
     return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False, gradient_as_bucket_view=True)
