@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -181,6 +182,14 @@ def test_health_stop_ends_a_collapsed_run(toy_run: Run, tmp_path: Path, monkeypa
     assert result["status"] == "stopped" and result["steps"] == 2 and result["health"]["verdict"] == "collapsed"
 
 
+def test_without_health_stop_a_collapsed_run_ends_as_any_other(
+    toy_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ssl_platform.train.loop.judge", _collapsed)
+    result = toy_run("mae", health__enabled=True, health__every=2, trainer__max_steps=3)
+    assert result["status"] == "done" and result["steps"] == 3 and result["health"]["verdict"] == "collapsed"
+
+
 def _collapsed(*args: Any, **kwargs: Any) -> Any:
     from ssl_platform.train.health import Verdict
 
@@ -203,6 +212,47 @@ def test_sigint_saves_and_gives_130(toy_run: Run, tmp_path: Path, monkeypatch: p
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_what_is_found_wrong_after_steps_leaves_what_was_saved(
+    toy_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ssl_platform.train.module import PretrainModule
+
+    step = PretrainModule.training_step
+
+    def fail_at_three(self: Any, batch: Any, i: int) -> Any:
+        if self.steps_done == 2:
+            raise DataError("item3.npy: a reader of another domain wrote it")
+        return step(self, batch, i)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PretrainModule, "training_step", fail_at_three)
+        with pytest.raises(RunFailed, match=r"item3\.npy: a reader") as failed:
+            toy_run("mae")
+    assert failed.value.exit_code == 1 and checkpoint.steps_of(tmp_path / "run" / "checkpoints") == [1, 2]
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["status"] == "failed" and result["steps"] == 2 and "item3.npy" in result["error"]
+    assert toy_run("mae", resume=True)["steps"] == 4
+
+
+CPU_REFUSES = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8000000000 bytes."
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError(CPU_REFUSES)])
+def test_out_of_memory_names_batch_need_have_and_two_keys(
+    error: Exception, toy_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ssl_platform.train.module import PretrainModule
+
+    def refuse(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(PretrainModule, "training_step", refuse)
+    sizes = r"needs more than [\d.]+ .B, the device has [\d.]+ .B"
+    with pytest.raises(RunFailed, match=rf"out of memory with data.batch_size=4: {sizes}") as failed:
+        toy_run("mae")
+    assert str(failed.value).endswith("raise data.accumulate (now 1) or lower data.batch_size")
+
+
 def test_dry_run_does_a_step_and_leaves_nothing(
     toy_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -213,7 +263,13 @@ def test_dry_run_does_a_step_and_leaves_nothing(
     api.pretrain(domain="toy", dry_run=True, overrides={"data.batch_size": 4, "backbone.depth": 1, "scale": "tiny"})
     assert {p.name for p in tmp_path.iterdir()} == before
     said = capsys.readouterr().out
-    assert "more steps take about" in said and "checkpoints" in said and "free" in said
+    for part in (
+        r"items 8, windows 8 of 16x16x16, [\d,]+ steps = [\d.]+ passes over the data, global batch 4\n",
+        r"parameters: [\d,]+ in the encoder, [\d,]+ in all; 32 precision on 1 x cpu\n",
+        r"disk: cache up to \d+ kB in .+ \(copies of your data\), checkpoints .+ each, 3 kept; .+ free\n",
+        r"one step took [\d.]+ s, peak memory .+B, [\d,]+ more steps take about .+\n",
+    ):
+        assert re.search(part, said), part
 
 
 def test_labels_reach_no_objective_that_does_not_ask(toy_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,6 +282,53 @@ def test_labels_reach_no_objective_that_does_not_ask(toy_run: Run, monkeypatch: 
     )
     toy_run("mae", trainer__max_steps=2)
     assert seen == [None, None]
+
+
+ASKS = """
+from ssl_platform.objectives.contrastive.simclr import SimCLR
+from ssl_platform.plan import Plan
+from ssl_platform.plugins import ObjectiveDeclaration, hookimpl
+
+SSL_PLATFORM_API = 1
+PLAN = Plan.augmented(2, labels="optional")
+
+
+@hookimpl
+def ssl_platform_objectives():
+    return [ObjectiveDeclaration("asks", "plugin_acme_asks:Asks", family="contrastive", needs=PLAN)]
+
+
+class Asks(SimCLR):
+    name, needs = "asks", PLAN
+"""
+
+
+def test_one_that_asks_gets_labels_of_the_training_split_and_test_items_are_left_out(
+    toy_run: Run, tmp_path: Path, install: Callable[..., str], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    from ssl_platform.testing.toy_domain import ToyDomain
+    from ssl_platform.train.module import PretrainModule
+
+    manifest = ToyDomain().sample_data(tmp_path / "data")
+    header, *lines = manifest.read_text().splitlines()
+    parts = ["train"] * 4 + ["val"] * 2 + ["test"] * 2
+    rows = [f"{line},{part}" for line, part in zip(lines, parts, strict=True)]
+    manifest.write_text("\n".join([f"{header},split", *rows]) + "\n")
+    install("acme-asks", ASKS)
+    seen: dict[int, int] = {}
+    step = PretrainModule.training_step
+
+    def watched(self: Any, batch: Any, i: int) -> Any:
+        seen.update(zip(batch.index.tolist(), batch.label.tolist(), strict=True))
+        return step(self, batch, i)
+
+    monkeypatch.setattr(PretrainModule, "training_step", watched)
+    result = toy_run("asks", data__manifest=str(manifest))
+    assert seen == {0: 1, 1: 0, 2: 1, 3: 0, 4: -1, 5: -1}, "box and ball of the training split, no others"
+    assert "pretraining: 2 test items and 0 of their groups left out" in capsys.readouterr().out
+    record = json.loads((tmp_path / "run" / "encoder.json").read_text())
+    assert len(record["training"]["items"]) == 6
+    assert result["split_id"] and (tmp_path / "run" / "splits.csv").read_text().count(",test\n") == 2
 
 
 def test_sigusr1_saves_requeues_and_ends_with_0(

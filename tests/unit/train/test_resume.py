@@ -13,6 +13,8 @@ import torch
 
 from ssl_platform.train import checkpoint
 from ssl_platform.train.metrics import read_rows
+from ssl_platform.train.provenance import environment
+from ssl_platform.train.resume import elsewhere
 
 OBJECTIVES = ["simclr", "vicreg", "byol", "dino", "swav", "mae", "i-jepa"]
 STATE = ("backbone", "objective", "optimizer")
@@ -57,3 +59,24 @@ def test_two_and_two_steps_are_four(objective: str, toy_run: Callable[..., Any],
     assert steps == [1, 2, 3, 4]
     losses = [[row["loss"] for row in read_rows(tmp_path / run / "metrics.csv")] for run in ("whole", "resumed")]
     assert losses[0] == losses[1]
+
+
+def test_going_on_under_other_circumstances_is_allowed_and_said(
+    toy_run: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy_run("mae", "whole")
+    _cut(tmp_path / "whole", tmp_path / "resumed", step=2)
+    began = tmp_path / "resumed" / "environment.json"
+    began.write_text(json.dumps({**json.loads(began.read_text()), "processes": 4, "device": "NVIDIA H100"}))
+    capsys.readouterr()
+    assert toy_run("mae", "resumed", resume=True)["steps"] == 4
+    expected = "bit-equal to a run without a stop: device NVIDIA H100 then, cpu now; processes 4 then, 1 now"
+    assert f"resumed, but not {expected}" in capsys.readouterr().out.splitlines()
+    assert json.loads(began.read_text())["processes"] == 1
+
+
+def test_going_on_where_it_began_says_nothing() -> None:
+    here = environment("cpu", "32", 1)
+    assert elsewhere(here, dict(here)) == elsewhere({}, here) == ""
+    other = {**here, "packages": {**here["packages"], "torch": "1.0"}}
+    assert elsewhere(other, here).endswith(f"torch 1.0 then, {here['packages']['torch']} now")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.domain import Domain
-from ssl_platform.encoder import build_backbone, read
+from ssl_platform.encoder import build_backbone
 from ssl_platform.errors import ConfigError
 from ssl_platform.nn.backbone import Backbone, Normaliser
 from ssl_platform.nn.spec import BackboneSpec
@@ -214,64 +214,6 @@ def _cells(view: View, points: bool) -> tuple[Tensor, Tensor]:
         weight = weight & view.channel_valid.view(*view.channel_valid.shape, *[1] * (x.ndim - 2))
     x = torch.where(weight, x, torch.zeros_like(x))
     return x.transpose(0, 1).flatten(1).double(), weight.transpose(0, 1).flatten(1).double()
-
-
-@dataclass(frozen=True)
-class Initial:
-    """What `--init` brought.
-
-    Attributes:
-        matched: names taken as they are.
-        resized: names whose positions were interpolated.
-        missing: names of this backbone the file lacks or has in another shape.
-        unused: names of the file this backbone lacks.
-    """
-
-    matched: list[str]
-    resized: list[str]
-    missing: list[str]
-    unused: list[str]
-
-    def line(self, source: str) -> str:
-        """What to print."""
-
-        def some(names: list[str]) -> str:
-            return f" ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" if names else ""
-
-        return (
-            f"init from {source}: {len(self.matched)} tensors matched, {len(self.resized)} resized"
-            f"{some(self.resized)}, {len(self.missing)} missing{some(self.missing)}, {len(self.unused)} unused"
-            f"{some(self.unused)}"
-        )
-
-
-def load_initial(backbone: Backbone, source: str) -> Initial:
-    """Load the encoder of a run or file into a backbone, as far as names and shapes allow.
-
-    Raises:
-        ConfigError: nothing fits.
-        EncoderError: the file cannot be read.
-    """
-    tensors, record, path = read(source)
-    given = {name.removeprefix("encoder."): v for name, v in tensors.items() if name.startswith("encoder.")}
-    own = backbone.state_dict()
-    found = Initial([], [], [], [name for name in given if name not in own])
-    for name, value in own.items():
-        new = given.get(name)
-        if new is not None and new.shape == value.shape:
-            value.copy_(new)
-            found.matched.append(name)
-        elif new is not None and "pos" in name and new.ndim == value.ndim and new.shape[-1] == value.shape[-1]:
-            flat = new.reshape(1, -1, new.shape[-1]).transpose(1, 2).float()
-            count = value.numel() // value.shape[-1]
-            resized = nn.functional.interpolate(flat, size=count, mode="linear", align_corners=False)
-            value.copy_(resized.transpose(1, 2).reshape(value.shape))
-            found.resized.append(name)
-        else:
-            found.missing.append(name)
-    if not found.matched:
-        raise ConfigError(f"--init {path}: nothing of {record.backbone.name!r} fits this backbone")
-    return found
 
 
 def _by(shape: Sequence[int]) -> str:

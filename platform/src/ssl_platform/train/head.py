@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 import resource
 import shutil
 import sys
@@ -94,11 +96,25 @@ def step_line(seconds: float, device: torch.device, left: int) -> str:
     return f"one step took {seconds:.2f} s, peak {what} {size(memory)}, {left:,} more steps take about {rest}"
 
 
-def out_of_memory(batch: int, accumulate: int) -> str:
-    """What a GPU had and needed, and the two keys that change it."""
-    gpu = torch.cuda.is_available()
-    total = torch.cuda.get_device_properties(0).total_memory if gpu else 0
-    need = torch.cuda.max_memory_allocated() if gpu else 0
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory of the GPU or of the machine was refused; torch has no type of its own for the latter."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def out_of_memory(batch: int, accumulate: int, error: BaseException) -> str:
+    """What the device has and what was needed, and the two keys that change it.
+
+    Args:
+        batch: `data.batch_size`.
+        accumulate: `data.accumulate`.
+        error: one `is_out_of_memory` knows; the machine's names the bytes asked for last.
+    """
+    if torch.cuda.is_available():
+        total, need = torch.cuda.get_device_properties(0).total_memory, torch.cuda.max_memory_allocated()
+    else:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        asked = re.search(r"allocate (\d+) bytes", str(error))
+        need = peak_memory(torch.device("cpu"))[0] + (int(asked[1]) if asked else 0)
     return (
         f"out of memory with data.batch_size={batch}: needs more than {size(need)}, the device has {size(total)}; "
         f"raise data.accumulate (now {accumulate}) or lower data.batch_size"

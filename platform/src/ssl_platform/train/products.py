@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ssl_platform import encoder as encoder_files
 from ssl_platform.config.schema import RunConfig
@@ -69,6 +68,7 @@ class Products:
     def write_start(
         self,
         config_text: str,
+        environment: Mapping[str, Any],
         plan: OptimPlan,
         windows: int,
         steps: int,
@@ -79,6 +79,7 @@ class Products:
 
         Args:
             config_text: resolved configuration.
+            environment: from `provenance.environment`.
             plan: of the optimiser.
             windows: of the set.
             steps: of the run.
@@ -88,8 +89,6 @@ class Products:
         if not self.writes:
             return
         config, folder, data, objective = self.config, self.folder, self.data, self.model.objective
-        device = torch.cuda.get_device_name() if self.machine.gpu else "cpu"
-        environment = provenance.environment(device, config.trainer.precision, self.machine.world)
         folder.write_start(config_text, environment)
         data.write(folder.path)
         self.replaced = {s.failed: s.reason for s in substitutes}

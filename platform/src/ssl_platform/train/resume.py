@@ -43,6 +43,23 @@ def restore(
         scaler.load_state_dict(state["scaler"])
 
 
+def elsewhere(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The line to print where a run goes on under other circumstances than it began, or an empty text.
+
+    Args:
+        before, now: what `provenance.environment` says of the run's start and of this process.
+    """
+    changes = [
+        f"{key} {before[key]} then, {now.get(key)} now"
+        for key in ("device", "processes", "threads", "system")
+        if key in before and before[key] != now.get(key)
+    ]
+    old, new = (facts.get("packages", {}).get("torch") for facts in (before, now))
+    if old and old != new:
+        changes.append(f"torch {old} then, {new} now")
+    return f"resumed, but not bit-equal to a run without a stop: {'; '.join(changes)}" if changes else ""
+
+
 def _load(module: nn.Module, state: Mapping[str, torch.Tensor], what: str) -> None:
     try:
         module.load_state_dict(dict(state), strict=True)

@@ -84,6 +84,7 @@ class RunFolder:
         self.path, self.echo, self.writer = path, echo, writer
         self.echo_is_print = echo is print
         self.lock: WriterLock | None = None
+        self.steps_before = 0
         if not writer:
             self.result = empty_result(command)
             return
@@ -102,6 +103,11 @@ class RunFolder:
             for name in REFUSAL:
                 self.file(name).unlink(missing_ok=True)
         self.result = self._load_result(command)
+
+    @property
+    def trained(self) -> bool:
+        """Whether this process saved steps: the folder then holds more than was asked."""
+        return int(self.result.get("steps") or 0) > self.steps_before
 
     # ------------------------------------------------------------------------------------------------------- files
     @property
@@ -128,6 +134,14 @@ class RunFolder:
         words = list(sys.argv if argv is None else argv)
         with self.file("command.txt").open("a", encoding="utf-8") as handle:
             handle.write(shlex.join(words) + "\n")
+
+    def environment(self) -> dict[str, Any]:
+        """What the run was last started with; empty where nothing was."""
+        try:
+            found = json.loads(self.file("environment.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     # ------------------------------------------------------------------------------------------------ what happens
     def say(self, line: str) -> None:
@@ -194,6 +208,7 @@ class RunFolder:
         result = empty_result(command)
         result.update(read_result(self.path) or {})
         self.status_before: Status = result["status"]
+        self.steps_before = int(result.get("steps") or 0)
         result.update(command=command, status="running")
         write_json(self.file("result.json"), result)
         return result
@@ -212,18 +227,25 @@ def closing(folder: RunFolder) -> Iterator[None]:
         folder.close("stopped")
         raise
     except UsageError as error:
+        if folder.trained:  # by what was read or built on the way: what is saved stays
+            _failed(folder, error)
+            raise RunFailed(str(error)) from error
         folder.withdraw(str(error))  # found before the first step: the same command can be given again, put right
         raise
     except MemoryError as error:
         folder.close("failed")
         raise RunFailed("out of memory: lower data.batch_size or data.workers") from error
     except BaseException as error:
-        folder.log(f"failed: {type(error).__name__}: {error}")
-        if isinstance(error, SslPlatformError):
-            folder.update(error=str(error))
-        folder.close("failed")
+        _failed(folder, error)
         raise
     folder.close("done")
+
+
+def _failed(folder: RunFolder, error: BaseException) -> None:
+    folder.log(f"failed: {type(error).__name__}: {error}")
+    if isinstance(error, SslPlatformError):
+        folder.update(error=str(error))
+    folder.close("failed")
 
 
 def read_result(path: Path) -> dict[str, Any] | None:

@@ -18,12 +18,13 @@ from ssl_platform.data.reader import Substitute
 from ssl_platform.data.sequential import Sequential
 from ssl_platform.errors import RunFailed
 from ssl_platform.opening import open_data
-from ssl_platform.train import autoscale, checkpoint, head, optim_defaults
+from ssl_platform.train import autoscale, checkpoint, head, optim_defaults, provenance
 from ssl_platform.train import resume as resume_state
-from ssl_platform.train.assemble import Model, assemble, fit_normaliser, load_initial, views_of, window_of
+from ssl_platform.train.assemble import Model, assemble, fit_normaliser, views_of, window_of
 from ssl_platform.train.bank import embed_set
 from ssl_platform.train.devices import place
 from ssl_platform.train.health import Verdict
+from ssl_platform.train.initial import load_initial
 from ssl_platform.train.loop import LoopSettings, RunLoop, refresh_steps
 from ssl_platform.train.metrics import MetricsFile
 from ssl_platform.train.module import PretrainModule
@@ -79,6 +80,8 @@ class Session:
         if self.state is not None and folder.file("catalog.parquet").exists():
             resume_state.check_same_data(Catalog.open(folder.file("catalog.parquet")), self.data.catalog)
         self._resolve()
+        if self.state is not None and (told := resume_state.elsewhere(folder.environment(), self._environment())):
+            self._say(told)
         self._build()
 
     def _say(self, line: str) -> None:
@@ -89,6 +92,11 @@ class Session:
         self.reasons += lines
         for line in lines:
             self._say(line)
+
+    def _environment(self) -> dict[str, Any]:
+        """What figures and bits depend on besides the configuration."""
+        device = torch.cuda.get_device_name() if self.machine.gpu else "cpu"
+        return provenance.environment(device, self.config.trainer.precision, self.machine.world)
 
     # ------------------------------------------------------------------------------------------- what will be done
     def _resolve(self) -> None:
@@ -129,7 +137,10 @@ class Session:
         self.random_state = None
         if config.init is not None and self.state is None:
             self.random_state = {k: v.clone() for k, v in model.backbone.state_dict().items()}
-            self._say(load_initial(model.backbone, config.init).line(config.init))
+            initial = load_initial(model.backbone, config.init)
+            self._say(initial.line(config.init))
+            for line in initial.every_name():
+                self.folder.log(line)
         torch.manual_seed(config.seed + 1)
         model.finish()
         family = model.objective.family
@@ -188,6 +199,7 @@ class Session:
         products = Products(config, self.folder, self.data, model, self.machine, self.train_rows, dry=self.dry)
         products.write_start(
             dump(config.model_copy(update={"run": None})),
+            self._environment(),
             self.plan,
             self.windows,
             self.steps,
@@ -225,8 +237,10 @@ class Session:
         trainer = make_trainer(config.trainer, self.placement, last - done, module.accumulate, [loop], self.folder.path)
         try:
             trainer.fit(module, train_dataloaders=loader)
-        except torch.OutOfMemoryError as error:
-            raise RunFailed(head.out_of_memory(self.batch, config.data.accumulate)) from error
+        except (RuntimeError, MemoryError) as error:
+            if not head.is_out_of_memory(error):
+                raise
+            raise RunFailed(head.out_of_memory(self.batch, config.data.accumulate, error)) from error
         finally:
             loop.progress.close()
         self.verdict = loop.verdict
