@@ -12,7 +12,7 @@ import pytest
 
 from ssl_platform import api
 from ssl_platform.errors import ConfigError, EncoderError, LabelError, UsageError
-from ssl_platform.transfer.predict import safe_name
+from ssl_platform.transfer.prediction import safe_name
 
 Write = Callable[..., Path]
 QUICK = {"finetune.steps": 4, "finetune.width": 4, "finetune.batch_size": 4}

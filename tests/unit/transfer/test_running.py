@@ -70,3 +70,18 @@ def test_items_that_cannot_be_read_count_nowhere_and_are_said(
     assert result["quarantined"] == 1
     assert "item3.npy" not in (tmp_path / "part" / "predictions_knn.csv").read_text()
     assert "item3.npy" in (tmp_path / "whole" / "predictions_knn.csv").read_text()
+
+
+def test_an_evaluation_keeps_its_overlap_its_split_and_the_names_that_match_nothing(
+    toy_encoder: Write, toy_data: Path, tmp_path: Path
+) -> None:
+    lines = toy_data.read_text().splitlines()
+    toy_data.write_text("\n".join([*lines[:-1], "item99.npy,ball"]) + "\n")
+    result = api.probe(
+        encoder=toy_encoder("a"), data=toy_data.parent, labels=toy_data, protocol="knn", run=tmp_path / "run"
+    )
+    stored = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert stored["overlap"] == "unknown whether the 7 test items were in pretraining"
+    assert stored["split_id"] == result["split_id"] and len(stored["split_id"]) == 12
+    assert (tmp_path / "run" / "labels_unmatched.csv").read_text() == "side,name\nlabels,item99.npy\ndata,item7.npy\n"
+    assert stored["metrics"]["knn/accuracy"]["ci_over"] == "groups"

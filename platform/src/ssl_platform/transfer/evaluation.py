@@ -21,6 +21,7 @@ from ssl_platform.transfer.opening import Opened
 from ssl_platform.transfer.protocols.answer import Answer, Budget, Function
 from ssl_platform.transfer.protocols.splits import Labelled, Splits
 from ssl_platform.transfer.task import Task
+from ssl_platform.transfer.units import by_unit
 from ssl_platform.types import Metric
 
 OnFeatures = Callable[[Splits, Task, Budget], Answer]
@@ -102,7 +103,7 @@ def labelled(facts: Facts, features: ItemFeatures, entries: np.ndarray) -> Label
 
 
 def evaluate(name: str, opened: Opened, encoder: Encoder, features: Mapping[str, ItemFeatures]) -> Outcome:
-    """Run one protocol in every round; metrics are over the test items of all rounds together.
+    """Run one protocol in every round; metrics are over the test items (or groups) of all rounds together.
 
     Args:
         name: of the protocol.
@@ -112,21 +113,22 @@ def evaluate(name: str, opened: Opened, encoder: Encoder, features: Mapping[str,
 
     Raises:
         LabelError: no labelled items to learn from or to test on.
+        ConfigError: `labels.unit=group` with a protocol that has no score an item.
     """
     declared, budget = protocol(name), budget_of(opened.config)
-    run, task = registry().load(declared), opened.task
+    run, task, unit = registry().load(declared), opened.task, opened.config.labels.unit
     answers = []
     for number, parts in enumerate(opened.codes):
         if declared.features == "encoder":
             tested = np.flatnonzero((parts == 3) & opened.data.facts.labelled)
             _check_parts(number, test=len(tested))
-            answers.append(cast(OnEncoder, run)(opened, encoder, tested, budget))
+            answers.append(by_unit(cast(OnEncoder, run)(opened, encoder, tested, budget), unit))
             continue
         form = features[declared.features]
         train, val, test = (labelled(opened.data.facts, form, np.flatnonzero(parts == code)) for code in (1, 2, 3))
         _check_parts(number, train=len(train), test=len(test))
         splits = Splits(train, val, test, few=opened.config.labels.limited)
-        answers.append(cast(OnFeatures, run)(splits, task, budget))
+        answers.append(by_unit(cast(OnFeatures, run)(splits, task, budget), unit))
     return together(answers, metrics_of(task.kind, task.positive_index))
 
 

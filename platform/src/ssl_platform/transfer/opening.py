@@ -13,6 +13,7 @@ import torch
 
 from ssl_platform import encoder as encoder_files
 from ssl_platform.config.schema import RunConfig
+from ssl_platform.data.box import box_text
 from ssl_platform.data.fraction import fewer_labels
 from ssl_platform.data.leaks import pretraining_overlap
 from ssl_platform.data.names import counted
@@ -26,6 +27,7 @@ from ssl_platform.opening import OpenData, open_data
 from ssl_platform.plan import Plan
 from ssl_platform.train.assemble import fit_normaliser, patch_of, window_of
 from ssl_platform.transfer.task import Task
+from ssl_platform.transfer.units import check_unit
 from ssl_platform.views.maker import ViewMaker
 
 RANDOM = "random"
@@ -95,6 +97,7 @@ class Opened:
             "labels_fraction": config.labels.fraction,
             "labels_count": config.labels.count,
             "labels_draw": config.labels.draw,
+            "labels_unit": config.labels.unit,
             "seed": config.seed,
             "overlap": self.overlap(),
             "quarantined": len(data.quarantined) + len(self.unread),
@@ -123,6 +126,10 @@ def open_transfer(config: RunConfig, *, quarantine: Path | None = None, labels: 
     if labels and data.facts.layout is None:
         raise LabelError("no labels found: give --labels (a table, a folder of masks, folders, name:REGEX)")
     lines = list(data.lines)
+    if labels:
+        check_labels(config, data)
+        if config.labels.unit == "group":
+            lines.append("labels.unit=group: the scores of a group's items are averaged, metrics count groups")
     if record is None:
         found = random_encoder(config, data, lines)
     else:
@@ -140,6 +147,24 @@ def open_transfer(config: RunConfig, *, quarantine: Path | None = None, labels: 
     lines += said
     window = tuple(found.record.backbone.size)
     return Opened(config, found, data, codes, clean_maker(config, data, window), window, lines)
+
+
+def check_labels(config: RunConfig, data: OpenData) -> None:
+    """Refuse labels that whole items cannot be scored with, before anything is computed.
+
+    Raises:
+        LabelError: a table gives labels to windows, of which an item would get them all; or a group has two labels.
+        ConfigError: `labels.unit` does not suit the task.
+    """
+    facts = data.facts
+    if facts.layout is None:
+        return
+    for entry in np.flatnonzero(facts.labelled & ~facts.whole).tolist():
+        raise LabelError(
+            f"{facts.id[entry]!r} has a label for its window {box_text(facts.window[entry])}: this command scores "
+            "whole items; give one label an item, or cut the windows out as files of their own"
+        )
+    check_unit(config.labels.unit, facts.layout.kind, facts)
 
 
 def follow(config: RunConfig, record: EncoderRecord) -> None:

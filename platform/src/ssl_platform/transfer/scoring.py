@@ -15,6 +15,7 @@ from ssl_platform.transfer.metrics import mean_absolute_error, mean_known, metri
 from ssl_platform.transfer.model import TransferModel
 from ssl_platform.transfer.opening import Opened
 from ssl_platform.transfer.protocols.answer import Answer, Function
+from ssl_platform.transfer.units import by_unit
 
 MOST_VALIDATED = 64  # items looked at to choose weights; the test items are all scored
 _VALIDATION_OVERLAP = 0.25
@@ -74,7 +75,7 @@ class Scorer:
         facts = self.parts.facts
         groups = [facts.group[e] for e in kept]
         answer = Answer(target, score, groups, [facts.id[e] for e in kept])
-        return together([answer], self._metrics())
+        return together([by_unit(answer, self.opened.config.labels.unit)], self._metrics())
 
     def _segmentation(self, model: TransferModel, entries: np.ndarray) -> Outcome:
         items, kept = self._segmented(model, entries, full=True)
