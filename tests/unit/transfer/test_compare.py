@@ -61,12 +61,14 @@ def test_finished_runs_are_put_side_by_side(tmp_path: Path, capsys: pytest.Captu
     [
         ({"split_id": "s2"}, "a and b were measured on another split: split_id s1 and s2"),
         ({"data_id": "d2"}, "a and b were measured on other data: data_id d1 and d2"),
+        ({"details": {"finetune": {"fold": 1}}}, "a and b were measured on other rounds: finetune.fold all and 1"),
         ({"status": "running"}, "is running, not done"),
         ({"command": "embed"}, "is a run of embed"),
     ],
 )
 def test_what_was_measured_unlike_is_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    runs = [finished(tmp_path / "a", 0.5), finished(tmp_path / "b", 0.75, **changes)]
+    every = {"finetune": {"fold": "all"}}
+    runs = [finished(tmp_path / "a", 0.5, details=every), finished(tmp_path / "b", 0.75, **changes)]
     with pytest.raises(UsageError, match=words):
         api.compare(runs=runs, overrides={"run": str(tmp_path / "out")})
     assert not (tmp_path / "out").exists()
@@ -161,3 +163,28 @@ def test_labels_drawn_are_those_of_the_draw_whatever_the_seed(toy_encoder: Write
     assert (first.codes == opened(7).codes).all()
     assert (seeded(first, 0).codes == first.codes).all()
     assert (seeded(first, 1).codes == opened(0, draw=1).codes).all() and (seeded(first, 1).codes != first.codes).any()
+
+
+def test_cross_validated_models_are_compared_over_all_rounds(
+    toy_encoder: Write, toy_data: Path, tmp_path: Path
+) -> None:
+    """The table of finished runs holds what they hold; measured anew, the same figures beside those from scratch."""
+    names = [row["path"] for row in csv.DictReader(toy_data.open())]
+    folds = toy_data.with_name("folds.csv")
+    labels = [f"{name},{'ab'[i % 2]},{i // 4}" for i, name in enumerate(names)]
+    folds.write_text("\n".join(["path,label,fold", *labels]) + "\n")
+    keys = {"finetune.steps": 1, "finetune.batch_size": 4, "finetune.fold": "all", "views.off": ["gain"]}
+    runs = []
+    for seed in (1, 2):
+        runs.append(tmp_path / f"run{seed}")
+        api.finetune(encoder=toy_encoder(f"e{seed}", seed=seed), manifest=folds, run=runs[-1], overrides=keys)
+    told = [json.loads((run / "result.json").read_text())["metrics"]["finetune/accuracy"]["value"] for run in runs]
+    table = api.compare(runs=runs, overrides={"run": str(tmp_path / "table")})
+    found = {row["run"]: row["value"]["value"] for row in table["rows"] if row["metric"] == "finetune/accuracy"}
+    assert found == {"run1": told[0], "run2": told[1]}
+    where = {**keys, "data.manifest": str(folds), "run": str(tmp_path / "anew")}
+    anew = api.compare(runs=runs[:1], protocol="finetune", overrides=where)
+    (row,) = (row for row in anew["rows"] if row["metric"] == "finetune/accuracy")
+    assert row["value"]["value"] == told[0] and row["baseline"] == "scratch"
+    assert row["difference"]["value"] == pytest.approx(told[0] - row["beside"]["value"])
+    assert row["difference"]["ci_over"] == "groups"

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from ssl_platform import api
-from ssl_platform.errors import EncoderError, UsageError
+from ssl_platform.data.prepared import Prepared
+from ssl_platform.errors import EncoderError, Unreadable, UsageError
+from ssl_platform.testing.toy_domain import ToyDomain
 from ssl_platform.transfer import finetune as command
 from ssl_platform.transfer.evaluation import Outcome, together
 from ssl_platform.transfer.intervals import over_groups
@@ -21,6 +23,7 @@ from ssl_platform.transfer.model import load_model
 from ssl_platform.transfer.protocols.answer import Answer
 from ssl_platform.transfer.rounds import pooled, read_outcome, write_outcome
 from ssl_platform.transfer.task import Task
+from ssl_platform.types import Row
 
 Write = Callable[..., Path]
 QUICK = {"finetune.steps": 1, "finetune.batch_size": 4, "finetune.fold": "all", "views.off": ["gain"]}
@@ -80,6 +83,32 @@ def test_every_item_is_tested_once_by_the_model_of_its_fold(
         api.finetune(**{**words, "overrides": {**QUICK, "finetune.fold": 1}}, resume=True)
 
 
+def test_items_that_could_not_be_read_stay_counted_when_a_run_goes_on(
+    toy_encoder: Write, folds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """One item of the first round fails while that is tested; the round is finished when the run goes on."""
+    monkeypatch.setenv("SSL_PLATFORM_CACHE", str(tmp_path / "cache"))  # where no other test has put the item
+    prepare, fails = ToyDomain.prepare, [True]
+
+    def failing(domain: ToyDomain, row: Row) -> Prepared:
+        if fails and row.id == "item0.npy":
+            raise Unreadable("its disk is gone")
+        return prepare(domain, row)
+
+    monkeypatch.setattr(ToyDomain, "prepare", failing)
+    keys = {**QUICK, "data.check": "header", "data.max_bad_fraction": 0.5}
+    words: dict[str, Any] = {"encoder": toy_encoder(), "manifest": folds, "run": tmp_path / "run", "overrides": keys}
+    result = api.finetune(**words)
+    assert result["quarantined"] == 1
+    (tmp_path / "run" / "fold3" / "outcome.json").unlink()
+    fails.clear()
+    capsys.readouterr()
+    again = api.finetune(**words, resume=True)
+    assert again["quarantined"] == 1 and "left out of all metrics, e.g. item0.npy: its disk" in capsys.readouterr().out
+    with (tmp_path / "run" / "predictions_finetune.csv").open() as file:
+        assert "item0.npy" not in [row["id"] for row in csv.DictReader(file)]
+
+
 def test_a_split_that_is_no_cross_validation_has_one_model(toy_encoder: Write, toy_masks: Path, tmp_path: Path) -> None:
     keys = {**QUICK, "finetune.width": 4}
     result = api.finetune(encoder=toy_encoder(), manifest=toy_masks, run=tmp_path / "run", overrides=keys)
@@ -121,8 +150,10 @@ def test_figures_of_items_are_pooled_by_name() -> None:
 
 def test_an_outcome_is_read_back_as_it_was(tmp_path: Path) -> None:
     first = outcome(3, 7)
-    write_outcome(tmp_path, first, {"split": "x"})
-    again = read_outcome(tmp_path, TASK, {"split": "x"})
+    write_outcome(tmp_path, first, {"split": "x"}, {"a": "it is gone"})
+    unread = {"b": "damaged"}
+    again = read_outcome(tmp_path, TASK, {"split": "x"}, unread)
+    assert unread == {"a": "it is gone", "b": "damaged"}
     assert again is not None and again.target.dtype == first.target.dtype
     assert np.array_equal(again.target, first.target) and np.array_equal(again.score, first.score)
     assert again.ids == first.ids and again.groups == first.groups

@@ -85,11 +85,11 @@ def _every_round(folder: RunFolder, opened: Opened) -> Outcome:
     for number in rounds.rounds_of(opened):
         place = folder.file(f"fold{number}")
         place.mkdir(exist_ok=True)
-        outcome = rounds.read_outcome(place, opened.task, made)
+        outcome = rounds.read_outcome(place, opened.task, made, opened.unread)
         if outcome is None:
             (place / "metrics.csv").unlink(missing_ok=True)  # of a round that was stopped
             outcome = _one_round(folder, rounds.of_round(opened, number), place)
-            rounds.write_outcome(place, outcome, made)
+            rounds.write_outcome(place, outcome, made, opened.unread)
         name, metric = next(iter(outcome.metrics.items()))
         folder.say(f"{place.name}: {line_of(name, metric)}")
         outcomes.append(outcome)

@@ -26,6 +26,7 @@ def tabulate(runs: Sequence[str], protocols: Sequence[str] = ()) -> tuple[list[C
     """
     found = {name: result_of(run) for name, run in zip(names_of(runs), runs, strict=True)}
     ids = {key: same(found, key, what) for key, what in (("data_id", "other data"), ("split_id", "another split"))}
+    same({name: {"finetune.fold": _fold(result)} for name, result in found.items()}, "finetune.fold", "other rounds")
     rows = [
         Comparison(name, metric, value, *_baseline(result, metric))
         for name, result in found.items()
@@ -72,6 +73,12 @@ def same(found: Mapping[str, Mapping[str, Any]], key: str, what: str) -> str | N
                 "measure both alike with compare --labels, or compare them apart"
             )
     return value
+
+
+def _fold(result: Mapping[str, Any]) -> Any:
+    """The round of a cross-validation whose test items a run of `finetune` scored, `all` of them, or None."""
+    details = (result.get("details") or {}).get("finetune")
+    return details.get("fold") if isinstance(details, Mapping) else None
 
 
 def names_of(runs: Sequence[str]) -> list[str]:

@@ -86,8 +86,17 @@ def made_with(opened: Opened) -> dict[str, Any]:
     }
 
 
-def write_outcome(folder: Path, outcome: Outcome, made: Mapping[str, Any]) -> None:
-    """Write `outcome.json` of a finished round."""
+def write_outcome(
+    folder: Path, outcome: Outcome, made: Mapping[str, Any], unread: Mapping[str, str] | None = None
+) -> None:
+    """Write `outcome.json` of a finished round.
+
+    Args:
+        folder: of the round.
+        outcome: of its test items.
+        made: what it was made with.
+        unread: why an item could not be read, by id, in this round or one before it.
+    """
     stored = {
         "made_with": dict(made),
         "target": [str(outcome.target.dtype), list(outcome.target.shape), outcome.target.ravel().tolist()],
@@ -96,17 +105,21 @@ def write_outcome(folder: Path, outcome: Outcome, made: Mapping[str, Any]) -> No
         "groups": outcome.groups,
         "columns": list(outcome.columns),
         "details": outcome.details,
+        "unread": dict(unread or {}),
     }
     write_text(folder / OUTCOME, json.dumps(stored, default=float) + "\n")
 
 
-def read_outcome(folder: Path, task: Task, made: Mapping[str, Any]) -> Outcome | None:
+def read_outcome(
+    folder: Path, task: Task, made: Mapping[str, Any], unread: dict[str, str] | None = None
+) -> Outcome | None:
     """The outcome of a round that was finished before, or None.
 
     Args:
         folder: of the round.
         task: decides the metrics.
         made: what it must have been made with.
+        unread: gets the items that could not be read then: they are in no metric, now as then.
 
     Raises:
         UsageError: it was made with something else.
@@ -122,6 +135,8 @@ def read_outcome(folder: Path, task: Task, made: Mapping[str, Any]) -> Outcome |
                 f"--resume: {folder} was trained with {key} {before.get(key)} and not {value}: "
                 "give the same command again, or choose another --run"
             )
+    if unread is not None:
+        unread |= stored.get("unread", {})
     target, score = (np.array(v, dtype=kind).reshape(shape) for kind, shape, v in (stored["target"], stored["score"]))
     found = Outcome({}, target, score, stored["ids"], stored["details"], stored["groups"], {}, tuple(stored["columns"]))
     return pooled([found], task)
