@@ -15,7 +15,8 @@ from ssl_platform.data.loader import Loader
 from ssl_platform.data.shards import make
 from ssl_platform.data.shards.span import Index
 from ssl_platform.data.shards.tar import ShardFile
-from ssl_platform.errors import ConfigError, DataError, RunFailed
+from ssl_platform.data.upkeep import prune
+from ssl_platform.errors import CacheError, ConfigError, DataError, RunFailed
 from ssl_platform.opening import OpenData, open_data
 from ssl_platform.plan import Plan
 
@@ -185,6 +186,9 @@ def test_other_options_than_it_was_prepared_with_are_refused_in_one_line(source,
         opened(data=[tmp_path / "out"], overrides={"data.scale": 2.0})
     with pytest.raises(DataError, match="is read alone: leave out"):
         opened(data=[tmp_path / "out", source])
+    shutil.copytree(tmp_path / "out", tmp_path / "other")
+    with pytest.raises(DataError, match=r"out is prepared data, which is read alone: leave out .*other, or prepare"):
+        opened(data=[tmp_path / "out", tmp_path / "other"])
     with pytest.raises(ConfigError, match="brings its own facts"):
         opened(data=[tmp_path / "out"], manifest=source / "manifest.csv")
     assert len(opened(data=[tmp_path / "out"], overrides={"data.foreground": 0.5}).rows) == 20
@@ -228,6 +232,30 @@ def test_addresses_of_fsspec_are_written_and_read(source, tmp_path):
     assert len(opened(data=[f"file://{tmp_path}/local"]).rows) == 20
     with pytest.raises(DataError, match="holds no prepared data"):
         opened(data=["memory://nothing/there"])
+
+
+def test_what_is_fetched_keeps_to_the_bound_of_the_cache_and_the_oldest_gives_way(source, tmp_path, caplog):
+    """Twenty items of 27 KB through 150 KB: every batch is as ever, and the folder never holds more."""
+    pytest.importorskip("fsspec")
+    expected = batches(opened(manifest=source / "manifest.csv"), count=8)
+    url, bound = f"memory://{tmp_path.name}/small", 150_000
+    prepared(source, url)
+    shutil.rmtree(tmp_path / "cache")
+    data = opened(data=[url], overrides={"cache.max_gb": bound / 1e9, "data.check": "header"})
+    assert any(f"are fetched into {tmp_path / 'cache'}" in line and "keeps the latest" in line for line in data.lines)
+    fetched, seen = tmp_path / "cache" / "members", set()
+    for at, batch in enumerate(expected):
+        assert np.array_equal(batches(data, first=4 * at, count=1)[0], batch)
+        held = list(fetched.iterdir())
+        assert sum(file.stat().st_size for file in held) <= bound
+        seen |= {file.name for file in held}
+    assert len(seen) > len(held) and "gave way" in caplog.text and "fetched again when needed" in caplog.text
+    last = batches(data, first=28, count=1)
+    names = {file.name for file in fetched.iterdir()}
+    assert np.array_equal(last[0], expected[-1]) and names == {file.name for file in held}  # the latest stayed
+    assert prune(tmp_path / "cache")[0] == len(held) and not list(fetched.iterdir())
+    with pytest.raises(CacheError, match=r"raise cache\.max_gb or set cache\.dir"):
+        batches(opened(data=[url], overrides={"cache.max_gb": 2e-5, "data.check": "header"}), count=1)
 
 
 def test_scan_names_what_it_is(source, tmp_path, capsys):

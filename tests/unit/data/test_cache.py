@@ -129,7 +129,7 @@ def test_pickled_and_forked_caches_open_anew(tmp_path: Path) -> None:
     domain, made = counting(cache)
     cache.open(row, domain)
     copy = pickle.loads(pickle.dumps(cache))
-    assert not copy._open and copy.started == cache.started
+    assert not copy._open and copy.room.started == cache.room.started
     copy.open(row, domain)
     cache._process = -1  # as after a fork
     assert cache.open(row, domain) is not None and cache._process == os.getpid() and len(made) == 1

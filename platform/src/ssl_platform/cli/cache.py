@@ -20,7 +20,7 @@ ACTIONS = ("list", "verify", "prune")
 @click.argument("words", nargs=-1, metavar="[SOURCE] [KEY=VALUE ...]")
 @json_option
 def command(action: str, words: tuple[str, ...], as_json: bool) -> None:
-    """List, verify or prune prepared items.
+    """List, verify or prune prepared items, and what was fetched from shards elsewhere.
 
     SOURCE limits it to what was made from a file or folder. cache.dir=DIR names another cache; prune with
     cache.max_gb=N removes the least recently used until the rest fits, without anything it removes all.

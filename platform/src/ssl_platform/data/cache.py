@@ -15,7 +15,6 @@ import json
 import logging
 import os
 import shutil
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from ssl_platform.data.entry import open_entry, payload_bytes, write_entry
 from ssl_platform.data.fingerprint import fingerprint
 from ssl_platform.data.prepared import Prepared, settle
-from ssl_platform.data.upkeep import default_folder, entry_files, folder_bytes
+from ssl_platform.data.room import Room
+from ssl_platform.data.upkeep import default_folder
 from ssl_platform.errors import CacheError, DataError, Misfit
 from ssl_platform.types import Row
 
@@ -36,7 +36,6 @@ __all__ = ["Cache", "Prepared", "default_folder"]
 
 FORMAT = 1
 _log = logging.getLogger(__name__)
-_RECOUNT_SECONDS = 60.0
 
 
 class Cache:
@@ -51,25 +50,25 @@ class Cache:
         open_items: entries kept mapped at once; None for an eighth of the files a process may open, at most 1024.
 
     Attributes:
+        room: keeps its folder within `max_gb`.
         shards: prepared data whose items are read, or None.
     """
 
     def __init__(self, folder: Path | str | None = None, max_gb: float = 50.0, open_items: int | None = None) -> None:
         self.shards: Shards | None = None
         self.folder = Path(folder).expanduser() if folder else default_folder()
-        self.max_gb = max_gb
+        self.room = Room(self.folder, max_gb)
         self.open_items = open_items or _open_limit()
-        self.started = time.time()
         self._forget()
 
     def _forget(self) -> None:
         self._process = os.getpid()
         self._open: OrderedDict[str, Prepared] = OrderedDict()
         self._keys: OrderedDict[tuple[str, str], str] = OrderedDict()
-        self._counted, self._bytes = -_RECOUNT_SECONDS, 0
+        self.room.forget()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("folder", "max_gb", "open_items", "started", "shards")}
+        return {name: getattr(self, name) for name in ("folder", "room", "open_items", "shards")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -114,13 +113,14 @@ class Cache:
             self._forget()
         known = (row.id, f"{path}\0{resample}")
         key = self._keys.get(known)
-        if self.shards is not None and not path.exists():
+        if self.shards is not None and not path.exists() and not self.shards.has_file(str(path)):
             key = self._keys[known] = key or self.mask_key(row, path, domain)
             return self._held(key, lambda: Misfit("it did not fit its image when the data were prepared"))
+        file = domain.mask_file(path)
         if key is None:
-            key = self._keys[known] = self._hash(self.key(row, domain), fingerprint(path), f"mask {resample}")
+            key = self._keys[known] = self._hash(self.key(row, domain), fingerprint(file), f"mask {resample}")
         return self._entry(
-            key, row, lambda: Prepared(domain.read_mask(row, path, resample)[None], row.spacing, ("mask",)), domain
+            key, row, lambda: Prepared(domain.read_mask(row, file, resample)[None], row.spacing, ("mask",)), domain
         )
 
     def _entry(self, key: str, row: Row, build: Callable[[], Prepared], domain: Domain) -> Prepared:
@@ -148,10 +148,10 @@ class Cache:
     def _build(self, path: Path, row: Row, build: Callable[[], Prepared], domain: Domain) -> Prepared:
         item = settle(build(), row, domain.layout.fill)
         need = int(payload_bytes(tuple(item.data.shape), str(item.data.dtype), item.valid is not None))
-        self._make_room(need)
+        self.room.make(need)
         try:
             self._make_folder(path.parent)
-            self._bytes += write_entry(path, item, row.path)
+            self.room.add(write_entry(path, item, row.path))
             return open_entry(path)
         except OSError as error:
             raise CacheError(self._why(error, need)) from error
@@ -188,7 +188,7 @@ class Cache:
             if found is None:
                 raise absent()
             self._open[key] = found
-            while len(self._open) > self.open_items:
+            while len(self._open) > min(self.open_items, self.shards.open_items):
                 self._open.popitem(last=False)
         self._open.move_to_end(key)
         return found
@@ -215,39 +215,6 @@ class Cache:
     def path(self, key: str) -> Path:
         """The file of an entry."""
         return self.folder / "prepared" / key[:2] / f"{key}.item"
-
-    # ---------------------------------------------------------------------------------------------------------- size
-    def bytes(self) -> int:
-        """Size on disk, counted anew at most once a minute."""
-        if time.monotonic() - self._counted > _RECOUNT_SECONDS:
-            self._bytes, self._counted = folder_bytes(self.folder), time.monotonic()
-        return self._bytes
-
-    def _make_room(self, need: int) -> None:
-        """Let entries the run has not used give way until `need` bytes fit.
-
-        Raises:
-            CacheError: they do not.
-        """
-        limit = int(self.max_gb * 1e9)
-        excess = self.bytes() + need - limit
-        if excess <= 0:
-            return
-        unused = sorted((f for f in entry_files(self.folder) if f.used < self.started), key=lambda f: f.used)
-        freed = count = 0
-        for file in unused:
-            if freed >= excess:
-                break
-            file.path.unlink(missing_ok=True)
-            freed, count = freed + file.bytes, count + 1
-        self._bytes -= freed
-        if count:
-            _log.warning("cache: %d unused items (%.2f GB) gave way in %s", count, freed / 1e9, self.folder)
-        if freed < excess:
-            raise CacheError(
-                f"the cache {self.folder} is full: {self._bytes / 1e9:.2f} GB of cache.max_gb={self.max_gb:g} are in "
-                f"use by this run and {need / 1e9:.2f} GB more are needed; raise cache.max_gb or set cache.dir"
-            )
 
 
 def _transform(domain: Domain) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from ssl_platform.data.entry_header import check, read_header
 from ssl_platform.data.files import remove_leftovers
 from ssl_platform.errors import CacheError
 
+FETCHED = "members"
+"""Folder of the cache for copies of what lies in shards elsewhere."""
 _HOUR = 3600.0
 
 
@@ -71,13 +74,23 @@ def entry_files(folder: Path) -> Iterator[EntryFile]:
                             yield EntryFile(Path(file.path), found.st_size, found.st_mtime)
 
 
+def fetched_files(folder: Path) -> Iterator[EntryFile]:
+    """All copies of what lies in shards elsewhere."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder / FETCHED) as files:
+        for file in files:
+            with contextlib.suppress(FileNotFoundError):
+                found = file.stat()
+                if stat.S_ISREG(found.st_mode):
+                    yield EntryFile(Path(file.path), found.st_size, found.st_mtime)
+
+
 def folder_bytes(folder: Path) -> int:
-    """Size of all prepared items in the cache folder."""
-    return sum(file.bytes for file in entry_files(folder))
+    """Size of all that the cache folder holds besides sample sets."""
+    return sum(file.bytes for file in (*entry_files(folder), *fetched_files(folder)))
 
 
 def list_items(folder: Path) -> list[CacheItem]:
-    """All prepared items, by source; damaged ones say so."""
+    """All prepared items and fetched copies, by source; damaged items say so."""
     items = []
     for file in entry_files(folder):
         try:
@@ -86,6 +99,7 @@ def list_items(folder: Path) -> list[CacheItem]:
             items.append(CacheItem(file.path, "", file.bytes, (), "", file.used, str(error)))
         else:
             items.append(CacheItem(file.path, header.source, file.bytes, header.shape, header.dtype, file.used))
+    items += [CacheItem(f.path, "(fetched from shards)", f.bytes, (), "", f.used) for f in fetched_files(folder)]
     return sorted(items, key=lambda item: (item.source, str(item.path)))
 
 
@@ -93,7 +107,8 @@ def verify(folder: Path) -> list[CacheItem]:
     """Read every item whole; the damaged ones, each with what is wrong. They are made again when next used."""
     damaged = []
     for item in list_items(folder):
-        why = item.damaged or check(item.path)
+        fetched = item.path.parent.name == FETCHED  # was checked when it came
+        why = item.damaged or (None if fetched else check(item.path))
         if why:
             damaged.append(CacheItem(**{**vars(item), "damaged": why}))
     return damaged

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import zlib
@@ -10,18 +9,20 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ssl_platform.data.entry import mapped
 from ssl_platform.data.entry_header import header_of
-from ssl_platform.data.files import replace_file
 from ssl_platform.data.prepared import Prepared
+from ssl_platform.data.room import Room
 from ssl_platform.data.shards.about import About
+from ssl_platform.data.shards.copies import local_copy, used, write_copy
 from ssl_platform.data.shards.place import Address, Folder, Place
 from ssl_platform.data.shards.span import Index, Span, file_key, key_of, shard_name
+from ssl_platform.data.upkeep import FETCHED
 from ssl_platform.errors import CacheError, Unreadable
 
-_OPEN = 64
+_OPEN, _OPEN_MAPS, _OPEN_FETCHED = 1024, 64, 16
 _PIECE = 1 << 20
 
 
@@ -56,10 +57,11 @@ class Shards:
         place: where the prepared data is.
         about: what it is.
         folder: of the cache.
+        room: keeps that folder within its bound, for fetched copies too.
     """
 
-    def __init__(self, place: Place, about: About, folder: Path) -> None:
-        self.place, self.about, self.folder = place, about, folder
+    def __init__(self, place: Place, about: About, folder: Path, room: Room) -> None:
+        self.place, self.about, self.folder, self.room = place, about, folder, room
         self._forget()
 
     def _forget(self) -> None:
@@ -67,7 +69,7 @@ class Shards:
         self._maps: OrderedDict[int, mmap.mmap] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("place", "about", "folder")}
+        return {name: getattr(self, name) for name in ("place", "about", "folder", "room")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -78,10 +80,15 @@ class Shards:
         """Whether items are stored as arrays, not as files."""
         return self.about.form == "arrays"
 
+    @property
+    def open_items(self) -> int:
+        """Items kept mapped at once: the disk is not free of a fetched copy before it is closed."""
+        return _OPEN if isinstance(self.place, Folder) else _OPEN_FETCHED
+
     @cached_property
     def index(self) -> Index:
         """Where everything lies."""
-        return Index(local_copy(self.place, "index.parquet", self.folder))
+        return Index(local_copy(self.place, "index.parquet", self.folder, self.room))
 
     # ------------------------------------------------------------------------------------------------------- reading
     def entry(self, key: str) -> Prepared | None:
@@ -94,15 +101,26 @@ class Shards:
         if span is None:
             return None
         located = self._located(span, key_of(key))
-        try:
-            with located.file.open("rb") as stream:
+        with self._opened(span, located) as stream:
+            try:
                 stream.seek(located.offset)
                 header = header_of(stream, located.file, located.length)
-            return mapped(self._map(span.shard, located), header, located.offset)
+                return mapped(self._map(span.shard, located, stream), header, located.offset)
+            except (CacheError, ValueError) as error:
+                raise Unreadable(self._damaged(span, str(error))) from None
+
+    def _opened(self, span: Span, located: Located) -> BinaryIO:
+        """The file of what was located; fetched again where another process has just let it give way.
+
+        Raises:
+            Unreadable: a shard is gone.
+        """
+        try:
+            return located.file.open("rb")
         except FileNotFoundError:
-            raise Unreadable(f"{located.file} is no longer there") from None
-        except (CacheError, ValueError) as error:
-            raise Unreadable(self._damaged(span, str(error))) from None
+            if not located.whole:
+                raise Unreadable(f"{located.file} is no longer there") from None
+            return self._fetched(span, located.key).open("rb")
 
     def file(self, path: str) -> Located:
         """Where the content of a source file is now.
@@ -110,11 +128,23 @@ class Shards:
         Raises:
             Unreadable: it was not packed, or is damaged.
         """
+        return self._located(*self._packed(path))
+
+    def _packed(self, path: str) -> tuple[Span, int]:
+        """Where a source file was packed, and its key.
+
+        Raises:
+            Unreadable: it was not.
+        """
         key = file_key(path)
         span = self.index.find(key)
         if span is None:
             raise Unreadable(f"{Path(path).name} is not among the prepared data in {self.place.name}")
-        return self._located(span, key)
+        return span, key
+
+    def has_file(self, path: str) -> bool:
+        """Whether a source file was packed."""
+        return self.index.find(file_key(path)) is not None
 
     def extracted(self, path: str) -> Path:
         """A copy of a source file in the cache, for readers that open nothing but files of their own.
@@ -122,15 +152,30 @@ class Shards:
         Raises:
             Unreadable: it was not packed, or is damaged.
         """
-        located = self.file(path)
-        if located.whole:
-            return located.file
-        copy = self.folder / "members" / f"{located.key:016x}-{located.length}{Path(located.name).suffix}"
-        if not (copy.is_file() and copy.stat().st_size == located.length):
-            with located.file.open("rb") as stream:
+        span, key = self._packed(path)
+        if isinstance(self.place, Address):
+            return self._fetched(span, key)
+        copy = self._copy_of(span, key)
+        if not used(copy, span.length):
+            located = self._located(span, key)
+            with self._opened(span, located) as stream:
                 stream.seek(located.offset)
-                _copy(stream.read(located.length), copy)
+                self._keep(stream.read(located.length), span, copy)
         return copy
+
+    def _copy_of(self, span: Span, key: int) -> Path:
+        """Where a copy of a span is kept: named by its content, so that other prepared data of the source differ."""
+        return self.folder / FETCHED / f"{key:016x}-{span.checksum:08x}{Path(span.member).suffix}"
+
+    def _keep(self, content: bytes, span: Span, copy: Path) -> None:
+        """Write a copy, once it is known to be whole.
+
+        Raises:
+            Unreadable: it is damaged.
+        """
+        if len(content) != span.length or zlib.crc32(content) != span.checksum:
+            raise Unreadable(self._damaged(span, "its content does not match its checksum"))
+        write_copy(content, copy, self.room)
 
     def _located(self, span: Span, key: int) -> Located:
         if isinstance(self.place, Folder):
@@ -144,33 +189,30 @@ class Shards:
         Raises:
             Unreadable: they cannot be fetched, or are damaged.
         """
-        copy = self.folder / "members" / f"{key:016x}-{span.checksum:08x}{Path(span.member).suffix}"
-        if copy.is_file() and copy.stat().st_size == span.length:
+        copy = self._copy_of(span, key)
+        if used(copy, span.length):
             return copy
         assert isinstance(self.place, Address)
         try:
             content = self.place.piece(shard_name(span.shard), span.offset, span.length)
         except Exception as error:  # every kind of address raises its own
             raise Unreadable(f"{shard_name(span.shard)} of {self.place.name} cannot be read ({error})") from None
-        if len(content) != span.length or zlib.crc32(content) != span.checksum:
-            raise Unreadable(self._damaged(span, "its content does not match its checksum"))
-        _copy(content, copy)
+        self._keep(content, span, copy)
         return copy
 
-    def _map(self, shard: int, located: Located) -> mmap.mmap:
+    def _map(self, shard: int, located: Located, stream: BinaryIO) -> mmap.mmap:
         """The mapped file of a shard, or of a fetched item."""
         if self._process != os.getpid():
             self._forget()
         number = -1 - located.key if located.whole else shard
         memory = self._maps.get(number)
         if memory is None:
-            with located.file.open("rb") as stream:
-                memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
             if hasattr(memory, "madvise"):
                 memory.madvise(mmap.MADV_RANDOM)
             self._maps[number] = memory
         self._maps.move_to_end(number)
-        while len(self._maps) > _OPEN:
+        while len(self._maps) > min(_OPEN_MAPS, self.open_items):
             self._maps.popitem(last=False)
         return memory
 
@@ -218,36 +260,3 @@ class Shards:
         except OSError as error:
             return self._damaged(span, str(error))
         return None if checksum == span.checksum else self._damaged(span, "its content does not match its checksum")
-
-
-def local_copy(place: Place, name: str, folder: Path) -> Path:
-    """A small file of prepared data as a local one.
-
-    Raises:
-        Unreadable: it is not there.
-    """
-    if isinstance(place, Folder):
-        return place.path / name
-    content = place.read(name)
-    if content is None:
-        raise Unreadable(f"{name} of {place.name} is gone")
-    copy = folder / "members" / f"{zlib.crc32(content):08x}-{len(content)}-{name}"
-    if not copy.is_file():
-        _copy(content, copy)
-    return copy
-
-
-def _copy(content: bytes, path: Path) -> None:
-    """Write a file into the cache, readable by its owner only.
-
-    Raises:
-        CacheError: the disk is full.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        with replace_file(path) as draft:
-            draft.write_bytes(content)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            path.unlink()
-        raise CacheError(f"the cache {path.parent} cannot be written ({error.strerror}): set cache.dir") from error

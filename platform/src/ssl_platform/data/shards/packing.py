@@ -94,6 +94,18 @@ class Packs:
             )
         return Packed(row, files={path: Path(path) for path in files}, moved=False)
 
+    def pack_mask(self, path: Path, draft: Path) -> Path | None:
+        """A label mask as a file of its own, for domains whose options may change after items are packed.
+
+        The default keeps masks as arrays on the items' grid. A domain that returns a file gets it back through
+        `read_mask`, for whatever grid is asked for then.
+
+        Args:
+            path: the mask, a file or a folder; it was read and fits its item.
+            draft: where a file may be written; its ending is the domain's to choose.
+        """
+        return None
+
     def within(self, located: Located, path: str) -> str:
         """How the domain's readers open a packed file: a path they understand.
 
@@ -128,6 +140,16 @@ class Packs:
             return path
         located = self.cache.shards.file(path)
         return str(located.file) if located.whole else self.within(located, path)
+
+    def mask_file(self, path: Path) -> Path:
+        """A label mask: itself, or the copy that shards hold where it is no longer there.
+
+        Raises:
+            Unreadable: it is neither there nor among the prepared data, or is damaged.
+        """
+        if self.cache is None or self.cache.shards is None or path.exists():
+            return path
+        return self.cache.shards.extracted(str(path))
 
     def held(self, row: Row) -> Prepared | None:
         """The item as shards of arrays hold it, or None where it is read from files.

@@ -20,7 +20,7 @@ from ssl_platform.data.scan import Scan
 from ssl_platform.data.shards import facts
 from ssl_platform.data.shards.about import About, look
 from ssl_platform.data.shards.held import Shards
-from ssl_platform.data.shards.place import Place
+from ssl_platform.data.shards.place import Address, Place
 from ssl_platform.data.shards.span import file_key
 from ssl_platform.errors import DataError, Unreadable
 from ssl_platform.types import Scalar
@@ -65,7 +65,7 @@ class PreparedData:
         options = {name: value for name, value in self.about.options.items() if name in fields}
         options |= {name: value for name, value in asked.items() if value != fields[name].default}
         domain = kind(kind.Options.model_validate(options))
-        cache.shards = Shards(self.place, self.about, cache.folder)
+        cache.shards = Shards(self.place, self.about, cache.folder, cache.room)
         domain.cache = cache
         return domain
 
@@ -91,7 +91,7 @@ class PreparedData:
             DataError: options other than it was prepared with, or too much is damaged.
         """
         catalog = Catalog(pq.read_table(pa.BufferReader(self._file("catalog.parquet"))))
-        result = Scan(catalog, domain, lines=[self.about.line(), *self._left_out()])
+        result = Scan(catalog, domain, lines=[self.about.line(), *self._fetched(domain), *self._left_out()])
         wrong = self._damaged(domain, check, catalog)
         result.quarantined += [Quarantined(catalog.row(i).path, why) for i, why in wrong.items()]
         whole = catalog.select([i for i in range(len(catalog)) if i not in wrong]) if wrong else catalog
@@ -116,6 +116,15 @@ class PreparedData:
             f"left out when it was prepared: {counted(len(before), 'item')}, e.g. {before[0].path}: {before[0].reason} "
             f"(quarantine.csv of {self.place.name} lists all)"
         ]
+
+    def _fetched(self, domain: Domain) -> list[str]:
+        """A line about what is kept of data that lies elsewhere."""
+        assert domain.cache is not None
+        if not isinstance(self.place, Address):
+            return []
+        size, room = sum(shard.bytes for shard in self.about.shards), domain.cache.room
+        kept = "all of it" if size <= room.limit else f"the latest cache.max_gb={room.max_gb:g} of {size / 1e9:.2f}"
+        return [f"items are fetched into {room.folder} as they are read; it keeps {kept} (cache.max_gb bounds it)"]
 
     def _file(self, name: str) -> bytes:
         content = self.place.read(name)
@@ -177,7 +186,8 @@ def prepared_data(paths: Sequence[str]) -> PreparedData | None:
         return None
     if len(paths) > 1:
         other = next((path for path in paths if path != found[0][0]), paths[1])
-        raise DataError(
-            f"{found[0][0]} is prepared data, which is read alone: leave out {other}, or prepare both together"
-        )
+        sources = [root for _, (_, about) in found for root in about.roots]
+        sources += [path for path in paths if path not in dict(found)]
+        together = "prepare their sources together" + (f": {' '.join(dict.fromkeys(sources))}" if sources else "")
+        raise DataError(f"{found[0][0]} is prepared data, which is read alone: leave out {other}, or {together}")
     return PreparedData(*found[0][1])

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,11 +89,9 @@ def pack_one(job: Job, domain: Domain, exact: bool, resample: bool) -> Outcome:
     job.scratch.mkdir(parents=True)
     try:
         packed = domain.pack(job.row, job.files, job.scratch, exact)
+        row = job.row if packed.row is job.row else domain.fit(packed.row)  # as it will be read
         for number, path in enumerate(job.masks):
-            mask = _mask(job, path, domain, resample, number)
-            if mask is not None:
-                assert domain.cache is not None
-                packed.arrays[domain.cache.mask_key(packed.row, Path(path), domain)] = mask
+            _pack_mask(packed, row, path, domain, resample, job.scratch / f"{number}.mask")
         return packed
     except MemoryError:
         raise
@@ -108,24 +106,26 @@ def pack_one(job: Job, domain: Domain, exact: bool, resample: bool) -> Outcome:
         return one_line(error)
 
 
-def _mask(job: Job, path: str, domain: Domain, resample: bool, number: int) -> Path | None:
-    """A label mask as an entry; None where it does not lie on the item's grid.
+def _pack_mask(packed: Packed, row: Row, path: str, domain: Domain, resample: bool, draft: Path) -> None:
+    """Add a label mask to what is packed: a file of its own, or an entry; nothing where it does not fit the item.
 
     Raises:
         RunFailed: it cannot be read.
     """
     try:
-        values = domain.read_mask(job.row, Path(path), resample)
+        values = domain.read_mask(row, Path(path), resample)
+        file = domain.pack_mask(Path(path), draft)
     except Misfit:
-        return None
+        return
     except (Unreadable, ValueError, EOFError) as error:
-        raise RunFailed(
-            f"mask {path} of {job.row.id!r} cannot be read ({error}): correct it, or leave it out"
-        ) from None
-    draft = job.scratch / f"{number}.mask.item"
-    item = settle(Prepared(values[None], job.row.spacing, ("mask",)), job.row, 0.0)
-    write_entry(draft, replace(item), path, created=0.0)
-    return draft
+        raise RunFailed(f"mask {path} of {row.id!r} cannot be read ({error}): correct it, or leave it out") from None
+    if file is not None:
+        packed.files[path] = file
+        return
+    assert domain.cache is not None
+    entry = draft.with_name(f"{draft.name}.item")
+    write_entry(entry, settle(Prepared(values[None], row.spacing, ("mask",)), row, 0.0), path, created=0.0)
+    packed.arrays[domain.cache.mask_key(row, Path(path), domain)] = entry
 
 
 def _of_source(error: OSError, job: Job) -> bool:
