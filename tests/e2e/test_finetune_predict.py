@@ -61,3 +61,24 @@ def test_spheres(scans: Path) -> None:
         np.testing.assert_allclose(found.affine, AFFINE, atol=1e-5)
         a, b = np.asarray(found.dataobj) == 1, np.asarray(truth.dataobj) == 1
         assert a.shape == b.shape and 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.7
+
+    # the same files and scores from shards, without the scans
+    scored = api.predict(
+        model=scans / "run", data=scans / "images", labels=scans / "masks", out=scans / "scored", **where
+    )
+    api.prepare(
+        data=[scans / "images"],
+        labels=scans / "masks",
+        domain="medical3d",
+        out=scans / "shards",
+        overrides={"data.spacing": "native"},
+        **where,
+    )
+    for folder in ("images", "masks"):
+        (scans / folder).rename(scans / f"{folder} elsewhere")
+    again = api.predict(model=scans / "run", data=scans / "shards", out=scans / "again", **where)
+    assert again["metrics"] == scored["metrics"] and again["items"] == 10
+    for i in range(10):
+        one, two = (nib.load(scans / out / f"case{i}.nii.gz") for out in ("scored", "again"))
+        np.testing.assert_array_equal(np.asarray(one.dataobj), np.asarray(two.dataobj))
+        np.testing.assert_array_equal(one.affine, two.affine)

@@ -71,6 +71,25 @@ def test_cells_are_written_in_the_masks_own_values(cells: Path, toy_masks: Path,
     assert all(row["dice"] == found[name]["dice"] for name, row in test.items())
 
 
+@pytest.mark.parametrize("kind", ["items", "cells"])
+def test_prepared_data_get_what_their_source_gets(
+    kind: str, request: pytest.FixtureRequest, toy_data: Path, toy_masks: Path, tmp_path: Path
+) -> None:
+    model, manifest = request.getfixturevalue(kind), {"items": toy_data, "cells": toy_masks}[kind]
+    before = api.predict(model=model, manifest=manifest, out=tmp_path / "before")
+    api.prepare(manifest=manifest, domain="toy", out=tmp_path / "shards")
+    manifest.parent.rename(tmp_path / "elsewhere")
+    after = api.predict(model=model, data=tmp_path / "shards", out=tmp_path / "after")
+    assert after["metrics"].keys() == before["metrics"].keys()
+    name = "dice" if kind == "cells" else "accuracy"
+    assert after["metrics"][f"predict/{name}"] == before["metrics"][f"predict/{name}"]
+    found, expected = (table(tmp_path / folder / "predictions.csv") for folder in ("after", "before"))
+    assert found == expected
+    for row in found.values() if kind == "cells" else ():
+        one, two = (np.load(tmp_path / folder / row["file"]) for folder in ("after", "before"))
+        assert np.array_equal(one, two)
+
+
 def test_one_line_errors(items: Path, toy_data: Path, tmp_path: Path) -> None:
     full = tmp_path / "full"
     full.mkdir()

@@ -144,7 +144,8 @@ class Medical3D(Domain):
         """Write labels or values on the voxels of the source: NRRD for NRRD, MHA for MetaImage, else NIfTI."""
         from ssl_platform_medical3d.predictions import write_prediction
 
-        return write_prediction(row, prediction, path, self.options)
+        held = self.held(row)
+        return write_prediction(row, prediction, path, self.options, None if held is None else held.geometry)
 
     def read_mask(self, row: Row, path: Path, resample: bool = False) -> np.ndarray:
         """A mask of any volume format in the item's grid; its shape and affine must be the image's."""

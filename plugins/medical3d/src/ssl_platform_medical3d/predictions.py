@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from ssl_platform_medical3d.items import header_of
 from ssl_platform_medical3d.options import Medical3DOptions
 from ssl_platform_medical3d.orientation import orientation_of
 from ssl_platform_medical3d.readers import metaimage, nifti, nrrd, stem
+from ssl_platform_medical3d.readers.header import Header
 from ssl_platform_medical3d.resample import resample_linear, resample_nearest
 
 _WRITERS = {
@@ -24,11 +26,24 @@ _WRITERS = {
 _SUFFIX_OF_FORMAT = {"nrrd": ".nrrd", "metaimage": ".mha"}
 
 
-def write_prediction(row: Row, prediction: np.ndarray, path: Path, options: Medical3DOptions) -> Path:
+def write_prediction(
+    row: Row,
+    prediction: np.ndarray,
+    path: Path,
+    options: Medical3DOptions,
+    geometry: Mapping[str, Any] | None = None,
+) -> Path:
     """Write a prediction `[*row.shape]` on the voxels of the source, with its affine.
 
     Integers are labels (nearest voxel), floats are interpolated. The format is that of the ending of `path`; without
     one it is the source's for NRRD and MetaImage, and compressed NIfTI for all else, DICOM included.
+
+    Args:
+        row: the item.
+        prediction: of every cell of its grid.
+        path: of the file.
+        options: of the domain.
+        geometry: of the source as `prepare` kept it; None reads it from the source.
 
     Raises:
         DataError: the prediction's shape is not the row's.
@@ -37,7 +52,7 @@ def write_prediction(row: Row, prediction: np.ndarray, path: Path, options: Medi
         raise DataError(
             f"{row.id}: a prediction of shape {prediction.shape} does not fit the item's {tuple(row.shape)}"
         )
-    header = header_of(row, options)
+    header = header_of(row, options) if geometry is None else _kept(row, geometry)
     orientation = orientation_of(header.affine)
     values = to_source(prediction, orientation.shape(header.shape), row.spacing, header.spacing)
     volume = np.ascontiguousarray(orientation.invert(values))
@@ -47,6 +62,12 @@ def write_prediction(row: Row, prediction: np.ndarray, path: Path, options: Medi
         suffix = _SUFFIX_OF_FORMAT.get(header.format, ".nii.gz")
         path = path.with_name(f"{stem(path)}{suffix}")
     return _WRITERS[suffix](path, volume, header.affine)
+
+
+def _kept(row: Row, geometry: Mapping[str, Any]) -> Header:
+    """The header of a source that is no longer needed."""
+    i, j, k = (int(n) for n in geometry["shape"])
+    return Header(Path(row.path), str(geometry["format"]), (i, j, k), np.array(geometry["affine"]), row.dtype)
 
 
 def to_source(

@@ -171,9 +171,18 @@ class PointCloud(Domain):
         return read_labels(row, path, self.options)
 
     def write_prediction(self, row: Row, prediction: np.ndarray, path: Path) -> Path:
-        """An NPZ of the item's points as they were stored and the label of each."""
+        """An NPZ of the item's points as they were stored and the label of each.
+
+        Raises:
+            DataError: its file is not there: prepared data keep points that were moved, scaled and merged.
+        """
         from ssl_platform_pointcloud.labels import write_labels
 
+        if not Path(row.path).exists():
+            raise DataError(
+                f"{row.id}: labels are written for the points of its own file, which prepared data do not keep, and "
+                f"{row.path} is not there: predict from the source"
+            )
         return write_labels(row, prediction, path, self.options)
 
     def dense_metrics(

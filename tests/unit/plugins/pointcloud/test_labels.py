@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ssl_platform.errors import Misfit, Unreadable
+from ssl_platform.errors import DataError, Misfit, Unreadable
 from ssl_platform.types import Window
 from ssl_platform_pointcloud import writers
 from ssl_platform_pointcloud.domain import PointCloud
@@ -48,6 +48,9 @@ def test_predictions_are_written_for_the_points_of_the_file(tmp_path, thin):
     again = PointCloud(PointCloudOptions(kind="objects", thin=thin, up="-y", unit="cm"))
     (other,) = again.scan(tmp_path / "out" / "x.npz")
     assert np.array_equal(again.read_mask(other, tmp_path / "out" / "x.npz"), mask)
+    path.unlink()
+    with pytest.raises(DataError, match=r"x\.ply is not there: predict from the source"):
+        domain.write_prediction(row, mask, tmp_path / "out" / "x.ply")
 
 
 def test_what_has_no_labels_is_named(tmp_path):
