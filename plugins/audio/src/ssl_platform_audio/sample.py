@@ -10,15 +10,15 @@ spectrum nor level tells anything of the class; where the resonance goes does.
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+
+from ssl_platform.data.sample_set import write_once
 
 CLASSES: Mapping[str, tuple[int, int]] = {
     "rising": (1, 1),
@@ -45,27 +45,20 @@ def write_sample_set(folder: Path, seed: int = 0, items: int = 144) -> Path:
     """Write the set unless it is there already.
 
     Args:
-        folder: gets `recordings/`, `sample.json` and `manifest.csv`.
+        folder: gets `recordings/` and `manifest.csv`.
         seed: of everything drawn.
         items: recordings; all classes are equally frequent at every site.
 
     Returns:
         path of the manifest (columns path, label, group, split).
     """
-    manifest, stamp = folder / "manifest.csv", folder / "sample.json"
-    about = {"version": _VERSION, "seed": seed, "items": items}
-    if manifest.exists() and stamp.exists() and json.loads(stamp.read_text(encoding="utf-8")) == about:
-        return manifest
-    (folder / "recordings").mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        rows = list(pool.map(lambda at: _write_item(folder, seed, at, items), range(items)))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    _replace(stamp, json.dumps(about).encode())
-    _replace(manifest, text.getvalue().encode())
-    return manifest
+
+    def write() -> list[dict[str, str]]:
+        (folder / "recordings").mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+            return list(pool.map(lambda at: _write_item(folder, seed, at, items), range(items)))
+
+    return write_once(folder, {"version": _VERSION, "seed": seed, "items": items}, write)
 
 
 def _write_item(folder: Path, seed: int, at: int, items: int) -> dict[str, str]:

@@ -10,7 +10,6 @@ the class; how values lie next to each other does.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssl_platform.data.sample_set import Planned, plan_groups, write_once
 from ssl_platform_medical3d.orientation import affine_of_codes, orientation_of
 from ssl_platform_medical3d.readers import nifti
 
@@ -59,46 +59,21 @@ def write_sample_set(folder: Path, seed: int = 0, items: int = 240) -> Path:
     Returns:
         path of the manifest (columns path, label, mask, group, split, modality).
     """
-    manifest = folder / "manifest.csv"
-    about = {"version": _VERSION, "seed": seed, "items": items}
-    stamp = folder / "dataset.json"
-    if manifest.exists() and stamp.exists() and json.loads(stamp.read_text()).get("phantom") == about:
-        return manifest
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    (folder / "labels").mkdir(parents=True, exist_ok=True)
-    patients = _patients(items, np.random.default_rng([seed, 1]))
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        rows = list(pool.map(lambda at: _write_item(folder, seed, at, *patients[at]), range(items)))
-    stamp.write_text(json.dumps({"phantom": about, "modality": {"0": "CT"}, "labels": MASK_NAMES}, indent=1))
-    draft = manifest.with_suffix(".tmp")
-    with draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    draft.replace(manifest)
-    return manifest
+
+    def write() -> list[dict[str, str]]:
+        for name in ("images", "labels"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / "dataset.json").write_text(json.dumps({"modality": {"0": "CT"}, "labels": MASK_NAMES}, indent=1))
+        plan = plan_groups(CLASSES, items, np.random.default_rng([seed, 1]), train=0.45, val=0.15)
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+            return list(pool.map(lambda at: _write_item(folder, seed, at, plan[at]), range(items)))
+
+    return write_once(folder, {"version": _VERSION, "seed": seed, "items": items}, write)
 
 
-def _patients(items: int, rng: np.random.Generator) -> list[tuple[str, str, str]]:
-    """Label, patient and split of each item: 45/15/40 % of each class; both scans of a patient stay together."""
-    plan = []
-    patient = 0
-    for number, label in enumerate(CLASSES):
-        count = len(range(number, items, len(CLASSES)))
-        placed = 0
-        while placed < count:
-            scans = min(count - placed, 2 if rng.random() < 0.3 else 1)
-            share = placed / count
-            split = "train" if share < 0.45 else "val" if share < 0.6 else "test"
-            plan += [(label, f"P{patient:03d}", split)] * scans
-            placed += scans
-            patient += 1
-    return [plan[at] for at in rng.permutation(len(plan))]
-
-
-def _write_item(folder: Path, seed: int, at: int, label: str, patient: str, split: str) -> dict[str, str]:
+def _write_item(folder: Path, seed: int, at: int, planned: Planned) -> dict[str, str]:
     rng = np.random.default_rng([seed, 2, at])
-    phantom = make_phantom(label, rng)
+    phantom = make_phantom(planned.label, rng)
     codes = _CODES[int(rng.integers(len(_CODES)))]
     affine = _affine(codes, phantom.spacing, rng)
     name = f"phantom_{at:03d}.nii.gz"
@@ -107,10 +82,10 @@ def _write_item(folder: Path, seed: int, at: int, label: str, patient: str, spli
         nifti.write(folder / where / name, np.ascontiguousarray(orientation.invert(volume)), affine, "phantom CT")
     return {
         "path": f"images/{name}",
-        "label": label,
+        "label": planned.label,
         "mask": f"labels/{name}",
-        "group": patient,
-        "split": split,
+        "group": f"P{planned.group:03d}",
+        "split": planned.split,
         "modality": "ct",
     }
 

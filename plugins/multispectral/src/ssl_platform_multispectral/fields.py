@@ -8,12 +8,13 @@ is cut at the quantiles of its own pattern, so a scene's colours say nothing of 
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from ssl_platform.data.sample_set import write_once
 
 CLASSES = ("small", "medium", "large")
 _PERIODS = {"small": 120.0, "medium": 240.0, "large": 480.0}  # m from one field to the next like it
@@ -67,21 +68,15 @@ def write_sample_set(folder: Path, seed: int = 0, places: int = 90) -> Path:
     Returns:
         Path of the manifest (columns path, label, mask, group, split).
     """
-    manifest, stamp = folder / "manifest.csv", folder / "dataset.json"
-    about = {"version": _VERSION, "seed": seed, "places": places}
-    if manifest.exists() and stamp.exists() and json.loads(stamp.read_text()).get("fields") == about:
-        return manifest
-    for name in ("scenes", "masks"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    rows = [row for at in range(places) for row in _write_place(folder, seed, at, _split(at, places))]
-    stamp.write_text(json.dumps({"fields": about, "labels": {str(k): name for k, name in CROPS.items()}}, indent=1))
-    draft = manifest.with_suffix(".tmp")
-    with draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    draft.replace(manifest)
-    return manifest
+
+    def write() -> list[dict[str, str]]:
+        for name in ("scenes", "masks"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        names = {str(value): name for value, name in CROPS.items()}
+        (folder / "dataset.json").write_text(json.dumps({"labels": names}, indent=1))
+        return [row for at in range(places) for row in _write_place(folder, seed, at, _split(at, places))]
+
+    return write_once(folder, {"version": _VERSION, "seed": seed, "places": places}, write)
 
 
 def _split(at: int, places: int) -> str:

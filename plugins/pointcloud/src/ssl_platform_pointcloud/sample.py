@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
 
 import numpy as np
 
-from ssl_platform.data.files import replace_file
+from ssl_platform.data.sample_set import plan_groups, write_once
 from ssl_platform_pointcloud import writers
 from ssl_platform_pointcloud.fields import COLOUR, NORMAL
 from ssl_platform_pointcloud.shapes import CLASSES, Scan, Shape, draw_shape, mesh, scan
@@ -24,47 +22,25 @@ def write_sample_set(folder: Path, seed: int = 0, items: int = _ITEMS) -> Path:
     """Write the set unless it is there already.
 
     Args:
-        folder: gets `clouds/`, `set.json` and `manifest.csv`.
+        folder: gets `clouds/` and `manifest.csv`.
         seed: of everything drawn.
         items: clouds; a shape is scanned once or twice, all classes are equally frequent.
 
     Returns:
         path of the manifest (columns path, label, group, split).
     """
-    manifest, stamp = folder / "manifest.csv", folder / "set.json"
-    about = {"version": _VERSION, "seed": seed, "items": items}
-    if manifest.exists() and stamp.exists() and json.loads(stamp.read_text(encoding="utf-8")) == about:
-        return manifest
-    (folder / "clouds").mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng([seed, 1])
-    rows = []
-    for at, (label, number, split) in enumerate(_plan(items, rng)):
-        shape = draw_shape(label, np.random.default_rng([seed, 2, number]))
-        path = _write_scan(folder / "clouds" / f"column_{at:03d}", shape, np.random.default_rng([seed, 3, at]))
-        rows.append({"path": f"clouds/{path.name}", "label": label, "group": f"shape-{number:03d}", "split": split})
-    with replace_file(manifest) as draft, draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    with replace_file(stamp) as draft:
-        draft.write_text(json.dumps(about), encoding="utf-8")
-    return manifest
 
+    def write() -> list[dict[str, str]]:
+        (folder / "clouds").mkdir(parents=True, exist_ok=True)
+        plan = plan_groups(CLASSES, items, np.random.default_rng([seed, 1]), train=0.5, val=0.15)
+        rows = []
+        for at, (label, number, split) in enumerate(plan):
+            shape = draw_shape(label, np.random.default_rng([seed, 2, number]))
+            path = _write_scan(folder / "clouds" / f"column_{at:03d}", shape, np.random.default_rng([seed, 3, at]))
+            rows.append({"path": f"clouds/{path.name}", "label": label, "group": f"shape-{number:03d}", "split": split})
+        return rows
 
-def _plan(items: int, rng: np.random.Generator) -> list[tuple[str, int, str]]:
-    """Label, shape and split of each item: 50/15/35 % of each class; both scans of a shape stay together."""
-    plan: list[tuple[str, int, str]] = []
-    number = 0
-    for first, label in enumerate(CLASSES):
-        count = len(range(first, items, len(CLASSES)))
-        placed = 0
-        while placed < count:
-            scans = min(count - placed, 2 if rng.random() < 0.3 else 1)
-            share = placed / count
-            split = "train" if share < 0.5 else "val" if share < 0.65 else "test"
-            plan += [(label, number, split)] * scans
-            placed, number = placed + scans, number + 1
-    return [plan[at] for at in rng.permutation(len(plan))]
+    return write_once(folder, {"version": _VERSION, "seed": seed, "items": items}, write)
 
 
 def _write_scan(stem: Path, shape: Shape, rng: np.random.Generator) -> Path:

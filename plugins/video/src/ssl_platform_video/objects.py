@@ -8,12 +8,12 @@ far that a mask left where it was soon misses.
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ssl_platform.data.sample_set import write_once
 from ssl_platform_video.encode import write_video
 
 ITEMS = 12
@@ -50,19 +50,11 @@ def write_objects(folder: Path, seed: int = 0, items: int = ITEMS) -> Path:
     Returns:
         path of the manifest (columns path, mask, frame_rate).
     """
-    manifest, stamp = folder / "manifest.csv", folder / "objects.json"
-    about = {"version": _VERSION, "seed": seed, "items": items}
-    if manifest.exists() and stamp.exists() and json.loads(stamp.read_text(encoding="utf-8")) == about:
-        return manifest
-    rows = [_write_item(folder, at, np.random.default_rng([seed, at])) for at in range(items)]
-    stamp.write_text(json.dumps(about), encoding="utf-8")
-    draft = manifest.with_suffix(".tmp")
-    with draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    draft.replace(manifest)
-    return manifest
+
+    def write() -> list[dict[str, str]]:
+        return [_write_item(folder, at, np.random.default_rng([seed, at])) for at in range(items)]
+
+    return write_once(folder, {"version": _VERSION, "seed": seed, "items": items}, write)
 
 
 def _write_item(folder: Path, at: int, rng: np.random.Generator) -> dict[str, str]:

@@ -7,14 +7,13 @@ nothing; only which way things move does. All classes stay what they are when a 
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ssl_platform.data.sample_set import Planned, plan_groups, write_once
 from ssl_platform_video.encode import write_video
 
 CLASSES = ("circling", "falling", "rising", "sideways")
@@ -60,39 +59,14 @@ def write_sample_set(folder: Path, seed: int = 0, items: int = ITEMS) -> Path:
     Returns:
         path of the manifest (columns path, label, group, split, frame_rate).
     """
-    manifest, stamp = folder / "manifest.csv", folder / "scenes.json"
-    about = {"version": _VERSION, "seed": seed, "items": items}
-    if manifest.exists() and stamp.exists() and json.loads(stamp.read_text(encoding="utf-8")) == about:
-        return manifest
-    (folder / "clips").mkdir(parents=True, exist_ok=True)
-    cameras = _cameras(items, np.random.default_rng([seed, 1]))
-    kinds = _kinds(items, np.random.default_rng([seed, 2]))
-    rows = [_write_item(folder, seed, at, kinds[at], *cameras[at]) for at in range(items)]
-    stamp.write_text(json.dumps(about), encoding="utf-8")
-    draft = manifest.with_suffix(".tmp")
-    with draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    draft.replace(manifest)
-    return manifest
 
+    def write() -> list[dict[str, str]]:
+        (folder / "clips").mkdir(parents=True, exist_ok=True)
+        plan = plan_groups(CLASSES, items, np.random.default_rng([seed, 1]), train=0.5, val=0.15)
+        kinds = _kinds(items, np.random.default_rng([seed, 2]))
+        return [_write_item(folder, seed, at, kinds[at], plan[at]) for at in range(items)]
 
-def _cameras(items: int, rng: np.random.Generator) -> list[tuple[str, str, str]]:
-    """Label, camera and split of each item: 50/15/35 % of each class; both clips of a camera stay together."""
-    plan: list[tuple[str, str, str]] = []
-    camera = 0
-    for number, label in enumerate(CLASSES):
-        count = len(range(number, items, len(CLASSES)))
-        placed = 0
-        while placed < count:
-            clips = min(count - placed, 2 if rng.random() < 0.3 else 1)
-            share = placed / count
-            split = "train" if share < 0.5 else "val" if share < 0.65 else "test"
-            plan += [(label, f"camera{camera:03d}", split)] * clips
-            placed += clips
-            camera += 1
-    return [plan[at] for at in rng.permutation(len(plan))]
+    return write_once(folder, {"version": _VERSION, "seed": seed, "items": items}, write)
 
 
 def _kinds(items: int, rng: np.random.Generator) -> list[str]:
@@ -100,8 +74,8 @@ def _kinds(items: int, rng: np.random.Generator) -> list[str]:
     return [names[at] for at in rng.choice(len(names), items, p=[share for _, share in _KINDS])]
 
 
-def _write_item(folder: Path, seed: int, at: int, kind: str, label: str, camera: str, split: str) -> dict[str, str]:
-    scene = make_scene(label, np.random.default_rng([seed, 3, at]), uneven="uneven" in kind)
+def _write_item(folder: Path, seed: int, at: int, kind: str, planned: Planned) -> dict[str, str]:
+    scene = make_scene(planned.label, np.random.default_rng([seed, 3, at]), uneven="uneven" in kind)
     container = kind.partition(",")[0]
     path = Path("clips", f"clip{at:03d}" + ("" if kind == "frames" else f".{container}"))
     if kind == "frames":
@@ -117,7 +91,14 @@ def _write_item(folder: Path, seed: int, at: int, kind: str, label: str, camera:
             rotation=-90 if turned else 0,
         )
     rate = f"{scene.fps:g}" if kind == "frames" else ""
-    return {"path": path.as_posix(), "label": label, "group": camera, "split": split, "frame_rate": rate}
+    group = f"camera{planned.group:03d}"
+    return {
+        "path": path.as_posix(),
+        "label": planned.label,
+        "group": group,
+        "split": planned.split,
+        "frame_rate": rate,
+    }
 
 
 def _write_frames(folder: Path, frames: np.ndarray) -> None:

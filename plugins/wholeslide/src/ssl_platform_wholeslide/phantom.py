@@ -10,12 +10,11 @@ spread and histogram tell nothing of the class; how pixels lie next to each othe
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
 
 import numpy as np
 
+from ssl_platform.data.sample_set import Planned, plan_groups, write_once
 from ssl_platform_wholeslide.views import STAINS
 from ssl_platform_wholeslide.writing import write_tiff
 
@@ -33,52 +32,26 @@ def write_sample_set(folder: Path, seed: int = 0, items: int = 192) -> Path:
     """Write the set unless it is there already.
 
     Args:
-        folder: gets `slides/`, `about.json` and `manifest.csv`.
+        folder: gets `slides/` and `manifest.csv`.
         seed: of everything drawn.
         items: slides; patients have one or two, all classes are equally frequent.
 
     Returns:
         path of the manifest (columns path, label, group, split).
     """
-    manifest, stamp = folder / "manifest.csv", folder / "about.json"
-    about = {"version": _VERSION, "seed": seed, "items": items}
-    if manifest.exists() and stamp.exists() and json.loads(stamp.read_text(encoding="utf-8")) == about:
-        return manifest
-    stamp.unlink(missing_ok=True)
-    patients = _patients(items, np.random.default_rng([seed, 1]))
-    rows = [_write_item(folder, seed, at, *patients[at]) for at in range(items)]
-    draft = manifest.with_suffix(".tmp")
-    with draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    draft.replace(manifest)
-    stamp.write_text(json.dumps(about), encoding="utf-8")
-    return manifest
+
+    def write() -> list[dict[str, str]]:
+        plan = plan_groups(CLASSES, items, np.random.default_rng([seed, 1]), train=0.5, val=0.25)
+        return [_write_item(folder, seed, at, planned) for at, planned in enumerate(plan)]
+
+    return write_once(folder, {"version": _VERSION, "seed": seed, "items": items}, write)
 
 
-def _patients(items: int, rng: np.random.Generator) -> list[tuple[str, str, str]]:
-    """Label, patient and split of each slide: 50/25/25 % of each class; slides of a patient stay together."""
-    plan: list[tuple[str, str, str]] = []
-    patient = 0
-    for number, label in enumerate(CLASSES):
-        count = len(range(number, items, len(CLASSES)))
-        placed = 0
-        while placed < count:
-            slides = min(count - placed, 2 if rng.random() < 0.3 else 1)
-            share = placed / count
-            split = "train" if share < 0.5 else "val" if share < 0.75 else "test"
-            plan += [(label, f"P{patient:03d}", split)] * slides
-            placed += slides
-            patient += 1
-    return [plan[at] for at in rng.permutation(len(plan))]
-
-
-def _write_item(folder: Path, seed: int, at: int, label: str, patient: str, split: str) -> dict[str, str]:
+def _write_item(folder: Path, seed: int, at: int, planned: Planned) -> dict[str, str]:
     from PIL import Image
 
     rng = np.random.default_rng([seed, 2, at])
-    rgb = make_section(label, rng)
+    rgb = make_section(planned.label, rng)
     mpp, steps = _SCANNERS[int(rng.integers(len(_SCANNERS)))]
     if mpp != MPP:
         size = tuple(round(n * MPP / mpp) for n in rgb.shape[1::-1])
@@ -86,7 +59,7 @@ def _write_item(folder: Path, seed: int, at: int, label: str, patient: str, spli
     name = f"slides/section_{at:03d}.tif"
     draft = folder / f"{name}.tmp"
     write_tiff(draft, rgb, mpp, steps, tile=128).replace(folder / name)
-    return {"path": name, "label": label, "group": patient, "split": split}
+    return {"path": name, "label": planned.label, "group": f"P{planned.group:03d}", "split": planned.split}
 
 
 def make_section(label: str, rng: np.random.Generator) -> np.ndarray:
