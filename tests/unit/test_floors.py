@@ -25,7 +25,7 @@ FLOORS: list[set[str]] = [
     {"nn"},
     {"masking", "views", "targets"},
     {"data", "domain", "plugins", "builtin"},
-    {"encoder", "weights", "input_contract", "opening", "configure", "downloads"},
+    {"encoder", "encoder_record", "weights", "input_contract", "opening", "configure", "downloads"},
     {"objectives"},
     {"train", "survey", "preparing"},
     {"transfer"},

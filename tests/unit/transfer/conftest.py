@@ -28,7 +28,8 @@ def toy_encoder(install: Callable[..., str], tmp_path: Path) -> Callable[..., Pa
         import torch
 
         from ssl_platform import encoder as files
-        from ssl_platform.encoder import EncoderRecord, build_backbone
+        from ssl_platform.encoder import build_backbone
+        from ssl_platform.encoder_record import EncoderRecord
         from ssl_platform.input_contract import InputContract
         from ssl_platform.nn.spec import BackboneSpec
         from ssl_platform.testing.toy_domain import ToyDomain

@@ -16,6 +16,7 @@ from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.files import replace_file
 from ssl_platform.data.quarantine import Quarantined, write_quarantine
 from ssl_platform.data.reader import Substitute
+from ssl_platform.encoder_record import EncoderRecord, training_record
 from ssl_platform.input_contract import InputContract
 from ssl_platform.opening import OpenData
 from ssl_platform.train import checkpoint, head, provenance
@@ -60,7 +61,7 @@ class Products:
         catalog = data.catalog
         fingerprints = [catalog.row(int(i)).fingerprint for i in train_rows]
         salt = hashlib.blake2b(f"{catalog.id} {config.seed}".encode(), digest_size=8).hexdigest()
-        self.training = encoder_files.training_record([f for f in fingerprints if f], salt)
+        self.training = training_record([f for f in fingerprints if f], salt)
         self.contract = contract_of(data, model)
         self.untrained: Look | None = None
         self.replaced: dict[str, str] = {}
@@ -154,7 +155,7 @@ class Products:
             return
         self.unreadable(Substitute(*values) for values in state["substitutes"])  # those of other ranks are among them
         export = self.model.objective.export(self.model.backbone)
-        record = encoder_files.EncoderRecord(
+        record = EncoderRecord(
             backbone=_spec(self.model),
             contract=self.contract,
             domain=str(self.config.domain),
@@ -226,7 +227,7 @@ class Products:
         self.folder.say(f"encoder {self.folder.file(encoder_files.WEIGHTS)}")
 
 
-def _write_encoder(folder: Path, export: Any, record: encoder_files.EncoderRecord) -> None:
+def _write_encoder(folder: Path, export: Any, record: EncoderRecord) -> None:
     encoder_files.write(folder, export.encoder, record, export.parts)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ssl_platform import encoder as encoder_files
-from ssl_platform.encoder import EncoderRecord
+from ssl_platform.encoder_record import EncoderRecord
 from ssl_platform.errors import EncoderError, RunFailed, UsageError
 from ssl_platform.input_contract import InputContract
 from ssl_platform.transfer import export_check

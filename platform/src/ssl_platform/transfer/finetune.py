@@ -15,7 +15,8 @@ import torch
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.loader import Loader
 from ssl_platform.data.progress import Bar
-from ssl_platform.encoder import Encoder, training_record
+from ssl_platform.encoder import Encoder
+from ssl_platform.encoder_record import training_record
 from ssl_platform.errors import UsageError
 from ssl_platform.plan import Plan
 from ssl_platform.train.metrics import MetricsFile

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ssl_platform.encoder import EncoderRecord, build_backbone
+from ssl_platform.encoder import build_backbone
+from ssl_platform.encoder_record import EncoderRecord
 from ssl_platform.errors import ConfigError, EncoderError
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.dense import DenseDecoder

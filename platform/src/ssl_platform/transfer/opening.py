@@ -18,7 +18,8 @@ from ssl_platform.data.fraction import fewer_labels
 from ssl_platform.data.leaks import pretraining_overlap
 from ssl_platform.data.names import counted
 from ssl_platform.data.sequential import Sequential
-from ssl_platform.encoder import Encoder, EncoderRecord, build_backbone
+from ssl_platform.encoder import Encoder, build_backbone
+from ssl_platform.encoder_record import EncoderRecord
 from ssl_platform.errors import ConfigError, EncoderError, LabelError
 from ssl_platform.input_contract import InputContract
 from ssl_platform.nn.backbone import Normaliser

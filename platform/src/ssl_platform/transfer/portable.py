@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ssl_platform.encoder import EncoderRecord
+from ssl_platform.encoder_record import EncoderRecord
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.transfer.model import TransferModel
 from ssl_platform.types import View

@@ -12,7 +12,7 @@ import numpy as np
 
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.leaks import pretraining_overlap
-from ssl_platform.encoder import salted
+from ssl_platform.encoder_record import salted
 from ssl_platform.errors import EncoderError, LabelError, UsageError
 from ssl_platform.opening import OpenData, open_data
 from ssl_platform.transfer.evaluation import as_result, line_of
