@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,12 @@ def test_every_name_is_told(toy_run: Callable[..., Any], tmp_path: Path, capsys:
     toy_run("mae", "first", trainer__max_steps=1)
     kept = load_encoder(tmp_path / "first").model.state_dict()
     capsys.readouterr()
-    toy_run("mae", "second", init=str(tmp_path / "first"), backbone__depth=2, trainer__max_steps=1)
-    deeper = load_encoder(tmp_path / "second").model.state_dict()
+    given = {"init": str(tmp_path / "first"), "licence": "CC-BY-4.0"}
+    toy_run("mae", "second", backbone__depth=2, trainer__max_steps=1, **given)
+    second = load_encoder(tmp_path / "second")
+    assert second.record.licence == "CC-BY-4.0" and second.record.terms["initial_weights"] == given["init"]
+    assert json.loads((tmp_path / "first" / "encoder.json").read_text())["licence"] == "unset"
+    deeper = second.model.state_dict()
     events = (tmp_path / "second" / "events.log").read_text(encoding="utf-8")
     told = {word: events.split(f"init: {word}: ")[1].splitlines()[0].split(", ") for word in ("matched", "missing")}
     assert set(told["matched"]) == set(kept) and set(told["missing"]) == set(deeper) - set(kept)

@@ -27,6 +27,7 @@ def finished(folder: Path, value: float, **changes: Any) -> Path:
         "status": "done",
         "data_id": "d1",
         "split_id": "s1",
+        "labels_unit": "item",
         "metrics": {
             "knn/accuracy": {"value": value, "ci95": [value - 0.1, value + 0.1], "ci_over": "groups"},
             "linear/accuracy": {"value": 0.5, "ci95": None, "ci_over": None},
@@ -61,6 +62,7 @@ def test_finished_runs_are_put_side_by_side(tmp_path: Path, capsys: pytest.Captu
     [
         ({"split_id": "s2"}, "a and b were measured on another split: split_id s1 and s2"),
         ({"data_id": "d2"}, "a and b were measured on other data: data_id d1 and d2"),
+        ({"labels_unit": "group"}, "a and b were measured on other units: labels_unit item and group"),
         ({"details": {"finetune": {"fold": 1}}}, "a and b were measured on other rounds: finetune.fold all and 1"),
         ({"status": "running"}, "is running, not done"),
         ({"command": "embed"}, "is a run of embed"),

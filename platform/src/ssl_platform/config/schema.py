@@ -229,6 +229,7 @@ class RunConfig(Section):
     scale: Literal["auto", "paper", "tiny"] = Field(
         "auto", description="auto shrinks widths, queues and views to the run"
     )
+    licence: str | None = Field(None, description="your licence of the encoder, e.g. CC-BY-4.0; encoder.json says it")
     encoder: str | None = Field(None, description="run, encoder file or random (--encoder)")
     task: str | None = Field(None, description="downstream task (--task)")
     protocol: list[str] = Field([], description="evaluation protocols (--protocol)")

@@ -163,6 +163,7 @@ class Products:
             step=step,
             weights="student" if export.encoder is self.model.backbone else "teacher",
             plugins=provenance.plugin_versions(),
+            licence=self.config.licence,
             terms={"initial_weights": self.config.init},
             training=self.training,
         )

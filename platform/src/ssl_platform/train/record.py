@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +113,19 @@ def tensorboard_writer(folder: Path, done: int = 0) -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
     writer: Any = SummaryWriter
-    return writer(log_dir=str(folder), purge_step=done + 1 if done else None)
+    with _nameless_host():
+        return writer(log_dir=str(folder), purge_step=done + 1 if done else None)
+
+
+@contextlib.contextmanager
+def _nameless_host() -> Iterator[None]:
+    """TensorBoard puts the host's name into the name of its file, where a shared run folder would show it."""
+    named = socket.gethostname
+    socket.gethostname = lambda: "run"
+    try:
+        yield
+    finally:
+        socket.gethostname = named
 
 
 def check_tensorboard() -> None:

@@ -26,6 +26,7 @@ def tabulate(runs: Sequence[str], protocols: Sequence[str] = ()) -> tuple[list[C
     """
     found = {name: result_of(run) for name, run in zip(names_of(runs), runs, strict=True)}
     ids = {key: same(found, key, what) for key, what in (("data_id", "other data"), ("split_id", "another split"))}
+    same(found, "labels_unit", "other units")
     same({name: {"finetune.fold": _fold(result)} for name, result in found.items()}, "finetune.fold", "other rounds")
     rows = [
         Comparison(name, metric, value, *_baseline(result, metric))
