@@ -68,7 +68,10 @@ def test_scan_says_all_before_it_refuses_what_a_run_would_refuse(
 ) -> None:
     (tmp_path / "data").mkdir()
     data = volumes(tmp_path / "data")
-    assert main(["scan", str(data), "--domain", "medical3d", f"cache.dir={tmp_path / 'cache'}"]) == 2
+    words = ["scan", str(data), "--domain", "medical3d", f"cache.dir={tmp_path / 'cache'}"]
+    assert main(words) == 0
+    assert "quarantined: 1\n" in capsys.readouterr().out
+    assert main([*words, "data.max_bad_fraction=0.05"]) == 2
     said = capsys.readouterr()
     assert "quarantined: 1\n" in said.out and "size in cells: D 24, H 24, W 24" in said.out
     assert "1 of 5 items are unreadable, more than data.max_bad_fraction=0.05 allows" in said.err

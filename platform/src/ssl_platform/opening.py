@@ -21,7 +21,7 @@ from ssl_platform.data.mask_check import check_masks
 from ssl_platform.data.masks import aside_lines
 from ssl_platform.data.names import counted
 from ssl_platform.data.progress import Bar
-from ssl_platform.data.quarantine import Quarantined, check_fraction, write_quarantine
+from ssl_platform.data.quarantine import MaxBad, Quarantined, check_fraction, write_quarantine
 from ssl_platform.data.scan import Scan, scan
 from ssl_platform.data.shards.facts import beside_labels
 from ssl_platform.data.shards.reopen import PreparedData, prepared_data
@@ -252,7 +252,7 @@ def _readable(found: Scan, config: RunConfig, listed: Path | None, lines: list[s
     return seen.catalog
 
 
-def _limit(config: RunConfig) -> float:
+def _limit(config: RunConfig) -> MaxBad:
     """The fraction of items that may be unreadable."""
     return 1.0 if config.command == "scan" else config.data.max_bad_fraction
 

@@ -120,7 +120,7 @@ WRONG = {
     "optim.lr=fast": "optim.lr=fast: must be a number or 'auto' [override]",
     "data.batch_size=many": "data.batch_size=many: must be an integer or 'auto' [override]",
     "optim.name=adam": "optim.name=adam: must be 'adamw', 'lars', 'sgd' or 'auto' [override]",
-    "data.max_bad_fraction=2": "data.max_bad_fraction=2: must be at most 1 [override]",
+    "data.max_bad_fraction=2": "data.max_bad_fraction=2: must be at most 1 or 'auto' [override]",
     "labels.fraction=0": "labels.fraction=0: must be above 0 [override]",
     "health.stop=perhaps": "health.stop=perhaps: must be true or false [override]",
     "data.window=32,32": "data.window=32,32: must be a list such as [32, 32] or 'auto': write [32,32] [override]",

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ssl_platform.data.quarantine import Quarantined, check_fraction
 from ssl_platform.data.scan import Scan, scan
 from ssl_platform.errors import Aside, DataError, Unreadable
 from ssl_platform.testing.toy_domain import ToyDomain, ToyImages
@@ -103,6 +104,21 @@ def test_too_many_bad_files_stop_and_say_where_they_are_listed(tmp_path: Path) -
     with pytest.raises(DataError, match=r"2 of 20 items.*data\.max_bad_fraction=0\.06.*bad.*quarantine\.csv"):
         look([tmp_path / "s"], tmp_path / "cache", max_bad_fraction=0.06, quarantine=tmp_path / "quarantine.csv")
     assert (tmp_path / "quarantine.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("bad", "total", "stops"),
+    [(1, 3, False), (1, 2, True), (3, 8, False), (4, 9, True), (4, 100, False), (6, 100, True)],
+)
+def test_a_few_bad_files_of_a_small_set_stop_nothing(bad: int, total: int, stops: bool) -> None:
+    listed = [Quarantined(f"{i}.npy", "it is empty") for i in range(bad)]
+    if stops:
+        with pytest.raises(DataError, match=f"{bad} of {total} items are unreadable, more than"):
+            check_fraction(listed, total - bad, "auto")
+    else:
+        check_fraction(listed, total - bad, "auto")
+    with pytest.raises(DataError, match=r"more than data\.max_bad_fraction=0 allows"):
+        check_fraction(listed, total - bad, 0.0)
 
 
 def test_nothing_there_says_what_is_read_and_what_was_found(tmp_path: Path) -> None:

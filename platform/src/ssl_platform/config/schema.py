@@ -29,8 +29,10 @@ class DataConfig(Section):
     window: list[int] | Literal["auto"] = Field("auto", description="cells read along each spatial axis")
     windows_per_item: int = Field(1, ge=1, description="windows of each item in one epoch")
     workers: int | Literal["auto"] = Field("auto", description="reader processes; auto: from the CPUs granted")
-    max_bad_fraction: float = Field(
-        0.05, ge=0, le=1, description="stop when more of the items than this are unreadable"
+    max_bad_fraction: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = Field(
+        "auto",
+        description="stop when more of the items than this are unreadable; auto: 0.05, of a small set three while most "
+        "are good",
     )
     check: Literal["auto", "full", "header"] = Field(
         "auto", description="what is read of all items before the start; auto: the content of small sets, else headers"
@@ -185,6 +187,11 @@ class ProbeConfig(Section):
         12, ge=0, description="cells around a place that are looked at; null: the whole frame (label-propagation)"
     )
     temperature: float = Field(0.05, gt=0, description="of the softmax over the neighbours (label-propagation)")
+    frame_size: Annotated[int, Field(ge=16, le=4096)] | Literal["auto", "native"] = Field(
+        "auto",
+        description="pixels of the frames' short side; native: the videos' own; auto: data.short_side where given, "
+        "else 256 or more (label-propagation)",
+    )
 
 
 class CompareConfig(Section):
@@ -224,12 +231,12 @@ class RunConfig(Section):
     compare: CompareConfig = Field(default_factory=lambda: CompareConfig())
     cache: CacheConfig = Field(default_factory=lambda: CacheConfig())
     init: str | None = Field(None, description="run or encoder file to start from (--init)")
+    licence: str | None = Field(None, description="your licence of the encoder, e.g. CC-BY-4.0; encoder.json says it")
     run: str | None = Field(None, description="run folder (--run)")
     seed: int = Field(0, description="--seed")
     scale: Literal["auto", "paper", "tiny"] = Field(
         "auto", description="auto shrinks widths, queues and views to the run"
     )
-    licence: str | None = Field(None, description="your licence of the encoder, e.g. CC-BY-4.0; encoder.json says it")
     encoder: str | None = Field(None, description="run, encoder file or random (--encoder)")
     task: str | None = Field(None, description="downstream task (--task)")
     protocol: list[str] = Field([], description="evaluation protocols (--protocol)")

@@ -16,6 +16,7 @@ import numpy as np
 from ssl_platform.data.catalog import Catalog
 from ssl_platform.data.collate import collate
 from ssl_platform.data.delivery import Delivery, Waiting, deliver
+from ssl_platform.data.quarantine import MaxBad, largest_fraction
 from ssl_platform.data.reader import Reader, Substitute
 from ssl_platform.data.schedule import Schedule
 from ssl_platform.errors import RunFailed
@@ -89,7 +90,7 @@ class Loader:
         labels: np.ndarray | None = None,
         sources: Mapping[str, float] | None = None,
         substitutes: Sequence[Substitute] = (),
-        max_bad_fraction: float = 0.05,
+        max_bad_fraction: MaxBad = "auto",
         tell: Callable[[Sequence[Substitute]], None] | None = None,
         pin: bool = False,
         start_method: str | None = None,
@@ -100,7 +101,7 @@ class Loader:
         self._batch, self._seed, self._rank, self._world = batch_size, seed, rank, world
         self._windows_per_item, self._sources = windows_per_item, sources
         self._workers, self._pin, self._start_method = workers, pin, start_method
-        self._limit, self._tell = max_bad_fraction, tell
+        self._limit, self._tell = largest_fraction(max_bad_fraction, len(catalog)), tell
         self._waiting = Waiting()
         self._read = self._failed = 0
         self._reader = Reader(
@@ -170,6 +171,6 @@ class Loader:
         if self._failed > allowed + max(_FEW, _CHANCE * math.sqrt(allowed)):
             last = self.substitutes[-1]
             raise RunFailed(
-                f"{self._failed} of {self._read} reads failed, more than data.max_bad_fraction={self._limit:g} allows; "
-                f"the last {last.failed}: {last.reason}"
+                f"{self._failed} of {self._read} reads failed, more than "
+                f"data.max_bad_fraction={self._limit:.2g} allows; the last {last.failed}: {last.reason}"
             )

@@ -7,11 +7,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ssl_platform.data.files import replace_file
 from ssl_platform.errors import DataError, SslPlatformError
 
 SCAN_LISTS = "ssl-platform scan lists all"
+
+MaxBad = float | Literal["auto"]
+"""`data.max_bad_fraction`."""
+_SHARE, _FEW = 0.05, 3
 
 
 @dataclass(frozen=True)
@@ -51,15 +56,20 @@ def parse_quarantine(content: bytes) -> list[Quarantined]:
     return [Quarantined(*row) for row in list(rows)[1:] if len(row) == 2]
 
 
+def largest_fraction(limit: MaxBad, total: int) -> float:
+    """The fraction of `total` items that may be bad. `auto`: 5 %, of a small set three while most are good."""
+    return limit if limit != "auto" else max(_SHARE, min(_FEW, (total - 1) // 2) / max(1, total))
+
+
 def check_fraction(
-    bad: Sequence[Quarantined], good: int, limit: float, listed: Path | None = None, hint: str | None = SCAN_LISTS
+    bad: Sequence[Quarantined], good: int, limit: MaxBad, listed: Path | None = None, hint: str | None = SCAN_LISTS
 ) -> None:
     """Stop when too much is unreadable, or everything.
 
     Args:
         bad: quarantined items.
         good: number of readable ones.
-        limit: largest fraction of all that may be bad (`data.max_bad_fraction`).
+        limit: `data.max_bad_fraction`.
         listed: where the list was written.
         hint: how to see the list, where it was not written; None where it was just shown.
 
@@ -67,8 +77,9 @@ def check_fraction(
         DataError: the fraction is above the limit.
     """
     total = len(bad) + good
-    if bad and (not good or len(bad) > limit * total):
-        allowed = f", more than data.max_bad_fraction={limit:g} allows" if good else ""
+    most = largest_fraction(limit, total)
+    if bad and (not good or len(bad) > most * total + 1e-6):
+        allowed = f", more than data.max_bad_fraction={most:.2g} allows" if good else ""
         enough = math.ceil(100 * len(bad) / total) / 100
         rest = (
             f"all are listed in {listed}" if listed else hint,

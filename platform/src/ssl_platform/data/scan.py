@@ -28,7 +28,7 @@ from ssl_platform.data.notes import note_lines
 from ssl_platform.data.order import key
 from ssl_platform.data.paths import Root, candidates, expand, named_tables, nothing_found
 from ssl_platform.data.previous import Previous
-from ssl_platform.data.quarantine import Quarantined, check_fraction, one_line, write_quarantine
+from ssl_platform.data.quarantine import MaxBad, Quarantined, check_fraction, one_line, write_quarantine
 from ssl_platform.data.unlike import unlike
 from ssl_platform.data.upkeep import default_folder
 from ssl_platform.errors import Aside, Unreadable
@@ -76,7 +76,7 @@ def scan(
     masks: Sequence[str | Path] = (),
     items: Sequence[channels.Item] | None = None,
     overrides: Callable[[Catalog], Iterable[tuple[int, Mapping[str, Scalar]]]] | None = None,
-    max_bad_fraction: float = 0.05,
+    max_bad_fraction: MaxBad = "auto",
     quarantine: Path | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,

@@ -15,7 +15,7 @@ from ssl_platform.data.claims import Claims
 from ssl_platform.data.content import FEW_ITEMS, How
 from ssl_platform.data.fit import fit
 from ssl_platform.data.names import counted
-from ssl_platform.data.quarantine import Quarantined, check_fraction, parse_quarantine, write_quarantine
+from ssl_platform.data.quarantine import MaxBad, Quarantined, check_fraction, parse_quarantine, write_quarantine
 from ssl_platform.data.scan import Scan
 from ssl_platform.data.shards import facts
 from ssl_platform.data.shards.about import About, look
@@ -75,7 +75,7 @@ class PreparedData:
         *,
         check: How = "auto",
         overrides: Overrides | None = None,
-        max_bad_fraction: float = 0.05,
+        max_bad_fraction: MaxBad = "auto",
         quarantine: Path | None = None,
     ) -> Scan:
         """What a scan of the source found, less what is damaged since.
