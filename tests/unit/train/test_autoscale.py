@@ -11,7 +11,7 @@ from ssl_platform.train.autoscale import Machine
 from ssl_platform.train.scale import RunSize, shrink
 
 CPU = Machine("cpu", 1, 2)
-GPU = Machine("cuda", 4, 32, 80 * 2**30, True)
+GPU = Machine("cuda", 4, 8, 80 * 2**30, True)
 
 
 def test_cpu_run_is_small_and_says_why() -> None:

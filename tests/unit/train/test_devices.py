@@ -14,7 +14,7 @@ from ssl_platform.train.autoscale import Machine, granted_cpus
 from ssl_platform.train.devices import place, rank_of_environment
 
 LAUNCHERS = ("LOCAL_WORLD_SIZE", "WORLD_SIZE", "RANK", "LOCAL_RANK", "SLURM_JOB_ID", "SLURM_NTASKS")
-LAUNCHERS += ("SLURM_NTASKS_PER_NODE", "SLURM_NNODES", "SLURM_PROCID")
+LAUNCHERS += ("SLURM_NTASKS_PER_NODE", "SLURM_NNODES", "SLURM_PROCID", "SLURM_CPUS_PER_TASK")
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> int:
     """A machine with four GPUs."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    monkeypatch.setattr(devices, "_gpu_machine", lambda world: Machine("cuda", world, 8, 2**34, True))
+    monkeypatch.setattr(devices, "_gpu_machine", lambda world, cpus: Machine("cuda", world, cpus, 2**34, True))
     return 4
 
 
@@ -99,6 +99,21 @@ def test_a_gpu_where_there_is_none() -> None:
         place(TrainerConfig(accelerator="gpu"))
 
 
-def test_cpus_are_those_of_the_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
-    assert granted_cpus() == 3
+@pytest.mark.parametrize(
+    ("environment", "cpus"),
+    [
+        ({}, 12),
+        ({"LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8"}, 3),
+        ({"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4", "SLURM_NNODES": "1"}, 3),
+        ({"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4", "SLURM_NNODES": "1", "SLURM_CPUS_PER_TASK": "8"}, 8),
+        ({"SLURM_JOB_ID": "7", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "2", "SLURM_CPUS_PER_TASK": "12"}, 6),
+    ],
+    ids=["alone", "torchrun on machines", "srun", "srun bound", "torchrun in a job"],
+)
+def test_cpus_are_those_of_the_affinity_and_each_process_gets_its_own(
+    environment: dict[str, str], cpus: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(3, 15)), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert granted_cpus() == 12 and place(TrainerConfig(accelerator="cpu")).machine.cpus == cpus

@@ -30,7 +30,7 @@ class Machine:
     Attributes:
         device: `cpu` or `cuda`.
         world: processes.
-        cpus: granted to one process.
+        cpus: that one process may use.
         memory: bytes free on the device (a GPU's), 0 when unknown.
         bf16: whether the device computes in bfloat16.
     """
@@ -48,7 +48,7 @@ class Machine:
 
 
 def granted_cpus() -> int:
-    """CPUs this process may use: its affinity, not the machine's count."""
+    """CPUs the processes on this machine may use: the affinity, not the machine's count."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -152,10 +152,9 @@ def _steps(windows: int, batch: int, machine: Machine, views: int) -> tuple[int,
 
 def _workers(machine: Machine) -> tuple[int, str]:
     if not machine.gpu:
-        spare = machine.cpus // machine.world - 2
+        spare = machine.cpus - 2
         return (1, "training itself needs the CPUs") if spare > 0 else (0, "no CPU to spare: read in the main process")
-    workers = max(1, min(8, machine.cpus // machine.world - 1))
-    return workers, f"{machine.cpus} CPUs granted, {machine.world} process(es)"
+    return max(1, min(8, machine.cpus - 1)), f"{machine.cpus} CPUs granted to each process"
 
 
 def chunks(config: RunConfig, plan: Plan, batch: int) -> tuple[int, list[str]]:

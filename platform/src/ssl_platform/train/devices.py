@@ -68,7 +68,8 @@ def place(trainer: TrainerConfig) -> Placement:
     local = len(devices) if isinstance(devices, list) else devices
     nodes = granted_nodes() if trainer.nodes == "auto" else int(trainer.nodes)
     world = local * nodes
-    machine = _gpu_machine(world) if gpu else Machine("cpu", world, granted_cpus())
+    cpus = cpus_of_process(local)
+    machine = _gpu_machine(world, cpus) if gpu else Machine("cpu", world, cpus)
     return Placement("gpu" if gpu else "cpu", devices, nodes, world, rank_of_environment(), machine, note)
 
 
@@ -92,6 +93,18 @@ def granted_nodes() -> int:
     if local := _number("LOCAL_WORLD_SIZE"):
         return max(1, _number("WORLD_SIZE") // local)
     return max(1, _number("SLURM_NNODES")) if "SLURM_JOB_ID" in os.environ else 1
+
+
+def cpus_of_process(local: int) -> int:
+    """CPUs that one process may use: those SLURM bound it to, else its share of those granted.
+
+    Args:
+        local: processes on this machine.
+    """
+    granted, bound = granted_cpus(), _number("SLURM_CPUS_PER_TASK")
+    if bound and not _number("LOCAL_WORLD_SIZE"):  # torchrun's processes share what its one task was given
+        return min(granted, bound)
+    return max(1, granted // local)
 
 
 def _devices(trainer: TrainerConfig, gpu: bool, gpus: int) -> tuple[int | list[int], str]:
@@ -119,8 +132,8 @@ def _devices(trainer: TrainerConfig, gpu: bool, gpus: int) -> tuple[int | list[i
     return asked, ""
 
 
-def _gpu_machine(world: int) -> Machine:
+def _gpu_machine(world: int, cpus: int) -> Machine:
     import torch
 
     free, _ = torch.cuda.mem_get_info()
-    return Machine("cuda", world, granted_cpus(), int(free), torch.cuda.is_bf16_supported())
+    return Machine("cuda", world, cpus, int(free), torch.cuda.is_bf16_supported())
