@@ -45,8 +45,11 @@ def probe(config: RunConfig) -> dict[str, Any]:
             folder.say(line)
         opened.data.write(folder.path, opened.codes)
         found = measure(opened, opened.encoder, names, "embed")
-        baseline = measure(opened, untrained_like(opened.encoder, config.seed), names, "embed, random weights")
-        record(folder, opened, found, {} if config.encoder == RANDOM else {"random": baseline})
+        beside = {}
+        if config.encoder != RANDOM:
+            untrained = untrained_like(opened.encoder, config.seed)
+            beside["random"] = measure(opened, untrained, names, "embed, random weights")
+        record(folder, opened, found, beside)
     return folder.result
 
 

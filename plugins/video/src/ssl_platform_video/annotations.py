@@ -13,9 +13,11 @@ from ssl_platform.data.table import TEXT_SUFFIXES, Table, read_table
 from ssl_platform.errors import DataError, Misfit, Unreadable
 from ssl_platform.types import Row
 from ssl_platform_video.header import Header
+from ssl_platform_video.mask_pictures import ARCHIVE, picture, pictures_of
 from ssl_platform_video.readers import SOON
-from ssl_platform_video.readers.frames import frames_of
 
+COPIED = ("source_frames", "source_fps", "source_variable", "source_height", "source_width")
+"""Facts of a copy about the video it was made from."""
 _COLUMNS = ("frame", "point", "x", "y")
 _HIDDEN = ("0", "0.0", "false", "no")
 
@@ -45,14 +47,14 @@ def read_mask(row: Row, path: Path, resample: bool = False) -> np.ndarray:
 
     Args:
         row: of the video.
-        path: a folder with a picture a frame, or a table of points.
+        path: a folder (or archive) with a picture a frame, or a table of points.
         resample: whether pictures of another size than the frames are scaled (`labels.resample`).
 
     Raises:
         Misfit: they are not those of this video.
         Unreadable: it is neither, or damaged.
     """
-    if path.is_dir():
+    if path.is_dir() or path.suffix == ARCHIVE:
         return _masks(row, path, resample)
     if not is_points(path):
         raise Unreadable(f"{path.name} is no folder of mask pictures (one a frame) and no table of points (.csv)")
@@ -65,14 +67,52 @@ def read_mask(row: Row, path: Path, resample: bool = False) -> np.ndarray:
     return found
 
 
-def _masks(row: Row, folder: Path, resample: bool) -> np.ndarray:
-    source, files = Header.of(row.meta), frames_of(folder)
-    if len(files) != source.frames:
-        raise Misfit(f"{folder.name} holds {len(files)} numbered masks, and the video has {source.frames} frames")
-    number = frame_numbers(row)
-    shown = None if resample else source.shown
-    wanted = {at: picture(files[at], (row.shape[1], row.shape[2]), shown) for at in np.unique(number).tolist()}
+def _masks(row: Row, path: Path, resample: bool) -> np.ndarray:
+    source = Source.of(row)
+    with pictures_of(path) as files:
+        if len(files) != source.frames:
+            raise Misfit(f"{path.name} holds {len(files)} numbered masks, and the video has {source.frames} frames")
+        number = frame_numbers(row)
+        shown = None if resample else source.shown
+        wanted = {at: picture(files[at], (row.shape[1], row.shape[2]), shown) for at in np.unique(number).tolist()}
     return np.stack([wanted[at] for at in number.tolist()])
+
+
+@dataclass(frozen=True)
+class Source:
+    """The video that labels speak of: the item itself, or what a copy was made from.
+
+    Attributes:
+        frames: number of them.
+        fps: frames per second.
+        variable: whether they come at uneven times.
+        shown: height and width of the upright frame.
+    """
+
+    frames: int
+    fps: float
+    variable: bool
+    shown: tuple[int, int]
+
+    @classmethod
+    def of(cls, row: Row) -> Source:
+        """That of an item.
+
+        Raises:
+            Misfit: a copy that does not say what it was made from.
+        """
+        if not row.meta.get("copy"):
+            found = Header.of(row.meta)
+            return cls(found.frames, found.fps, found.variable, found.shown)
+        known: Any = {name: row.meta.get(name) for name in COPIED}
+        if None in known.values():
+            raise Misfit("this copy does not say what it was made from: prepare the videos again")
+        frames, fps, variable, height, width = known.values()
+        return cls(int(frames), float(fps), bool(variable), (int(height), int(width)))
+
+    def as_meta(self) -> dict[str, Any]:
+        """Facts for `Row.meta` of a copy."""
+        return dict(zip(COPIED, (self.frames, self.fps, self.variable, *self.shown), strict=True))
 
 
 def frame_numbers(row: Row) -> np.ndarray:
@@ -81,55 +121,11 @@ def frame_numbers(row: Row) -> np.ndarray:
     Raises:
         Misfit: frames come at uneven times, which numbers do not tell.
     """
-    source = Header.of(row.meta)
+    source = Source.of(row)
     if source.variable:
         raise Misfit("frames of this video come at uneven times: labels by number need a folder of frames")
     times = (np.arange(row.shape[0]) + 0.5) * row.spacing[0]
     return np.floor((times + SOON) * source.fps).astype(int).clip(0, source.frames - 1)
-
-
-def read_masks(folder: Path, size: tuple[int, int]) -> np.ndarray:
-    """All masks of a folder (DAVIS `Annotations`: palette PNGs), nearest pixel: `[T, H, W]` integers.
-
-    Args:
-        folder: of numbered pictures whose values, or palette entries, are objects.
-        size: height and width.
-
-    Raises:
-        Unreadable: no masks, or coloured pictures.
-    """
-    files = frames_of(folder)
-    if not files:
-        raise Unreadable(f"no numbered masks in {folder.name}")
-    return np.stack([picture(path, size) for path in files])
-
-
-def picture(path: Path, size: tuple[int, int], shown: tuple[int, int] | None = None) -> np.ndarray:
-    """One mask picture: `[H, W]` integers.
-
-    Args:
-        path: of the picture.
-        size: height and width it is scaled to, nearest pixel.
-        shown: height and width it must have; None for any.
-
-    Raises:
-        Unreadable: damaged, or coloured; Misfit: of another size.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as stored:
-            if stored.mode not in ("P", "L", "1", "I;16"):
-                raise Unreadable(f"{path.name} is a {stored.mode} picture: masks have one number a pixel")
-            if shown is not None and (stored.height, stored.width) != tuple(shown):
-                raise Misfit(
-                    f"mask {path.name} has {stored.width}x{stored.height} pixels and its frame "
-                    f"{shown[1]}x{shown[0]} (labels.resample=nearest scales it)"
-                )
-            resized: Any = stored.resize((size[1], size[0]), resample=Image.Resampling.NEAREST)
-            return np.asarray(resized).astype(np.int16)
-    except OSError as error:
-        raise Unreadable(f"mask {path.name} is not a readable picture ({error})") from None
 
 
 def read_points(row: Row, path: Path) -> Points:
@@ -139,17 +135,15 @@ def read_points(row: Row, path: Path) -> Points:
     upper left corner), and may have `visible` (0 or 1). What has no row is not visible.
 
     Raises:
-        Misfit: it speaks of frames the video has not, or the video is a copy of another size.
+        Misfit: it speaks of frames the video has not.
         Unreadable: a column or a number is missing.
     """
-    if row.meta.get("copy"):
-        raise Misfit("points count pixels of the video itself, and this is a copy: give --data of the videos")
     try:
         table = read_table(path)
         columns = {name: table.column(name, "points") for name in _COLUMNS}
     except DataError as error:
         raise Unreadable(str(error)) from None
-    source, names = Header.of(row.meta), tuple(dict.fromkeys(columns["point"]))
+    source, names = Source.of(row), tuple(dict.fromkeys(columns["point"]))
     places = np.full((source.frames, len(names), 2), np.nan)
     visible = np.zeros(places.shape[:2], bool)
     seen = table.columns.get("visible", ["1"] * len(table))

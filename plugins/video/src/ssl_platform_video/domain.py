@@ -163,6 +163,12 @@ class Video(Domain):
             raise Unreadable("a folder of frames is packed as a video only: leave out --exact")
         return Packed(row, files={row.path: Path(row.path)}, moved=False)
 
+    def pack_mask(self, path: Path, draft: Path) -> Path | None:
+        """Masks and points as they are: they serve frames of any size and rate."""
+        from ssl_platform_video.mask_pictures import ARCHIVE, write_archive
+
+        return write_archive(path, draft.with_suffix(ARCHIVE)) if path.is_dir() else path
+
     def within(self, located: Located, path: str) -> str:
         """A part of a shard as FFmpeg opens it; nothing is copied."""
         return f"subfile,,start,{located.offset},end,{located.offset + located.length},,:{located.file}"

@@ -74,8 +74,8 @@ def follow_masks(
 
     Args:
         backbone: the encoder.
-        frames: `[T, H, W, 3]` uint8.
-        masks: `[T, H, W]` objects by number; only the first is looked at, the others score.
+        frames: `[T, H, W, 3]` uint8, of the size that features are taken at.
+        masks: `[T, H', W']` objects by number, of any size; only the first is looked at, the others score.
         clip: frames the encoder takes.
         patch: height and width of its patch.
         channels: channel names.
@@ -83,13 +83,13 @@ def follow_masks(
         ignore: mask value that counts nowhere.
 
     Returns:
-        Masks found `[T, H, W]`, and `j_and_f`, `j`, `f`.
+        Masks found, of the size of `masks`, and `j_and_f`, `j`, `f`.
 
     Raises:
-        DataError: frames and masks have unlike shapes, or the first frame has no object.
+        DataError: there are not as many frames as masks, or the first frame has no object.
     """
-    if frames.shape[:3] != masks.shape:
-        raise DataError(f"frames of shape {frames.shape[:3]} and masks of shape {masks.shape} (T, H, W) do not belong")
+    if len(frames) != len(masks):
+        raise DataError(f"{len(frames)} frames and {len(masks)} masks do not belong together")
     objects = [int(k) for k in np.unique(masks[0]) if k not in (0, ignore)]
     if not objects:
         raise DataError("the first frame's mask has no object to follow")
@@ -97,7 +97,8 @@ def follow_masks(
     first = torch.from_numpy(np.stack([masks[0] == k for k in objects])).to(features.device).float()
     first = torch.cat([1 - first.sum(0, keepdim=True).clamp(max=1), first])
     labels = F.interpolate(first[None], size=tuple(features.shape[2:]), mode="area")[0]
-    numbers = masks_of(propagate(features, labels, settings), (frames.shape[1], frames.shape[2])).cpu().numpy()
+    moved, size = propagate(features, labels, settings), (masks.shape[1], masks.shape[2])
+    numbers = torch.cat([masks_of(frame, size) for frame in moved.split(1)]).cpu().numpy()  # full size one at a time
     found = np.array([0, *objects], dtype=masks.dtype)[numbers]
     found[0] = masks[0]
     return found, j_and_f(masks, found, objects, ignore)

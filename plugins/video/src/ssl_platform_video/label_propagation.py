@@ -7,24 +7,28 @@ first frame's masks and points left where they are.
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.progress import Bar
 from ssl_platform.encoder import Encoder
 from ssl_platform.errors import ConfigError, RunFailed, Unreadable
 from ssl_platform.transfer.opening import Opened, device_of
 from ssl_platform.transfer.protocols.answer import Answer, Budget, mean_of_column
 from ssl_platform.types import Row, Window
-from ssl_platform_video.annotations import Points, body_sizes, is_points, read_points
+from ssl_platform_video.annotations import Points, Source, body_sizes, is_points, read_points
 from ssl_platform_video.domain import Video
 from ssl_platform_video.follow import follow_masks, follow_points
 from ssl_platform_video.propagation import Propagation
 from ssl_platform_video.tracking import j_and_f, pck
 
 STILL = "_still"
+SIDE = 256
+"""Pixels of the short side that frames are looked at with, at least (Jabri et al., 2020)."""
 MASKS, POINTS = ("j_and_f", "j", "f"), ("pck@0.1", "pck@0.2")
 
 
@@ -48,13 +52,14 @@ def label_propagation(opened: Opened, encoder: Encoder, entries: np.ndarray, bud
     encoder.to(device_of(opened.config))
     own = opened.config.probe
     settings = Propagation(own.context, own.neighbours, own.radius, own.temperature)
+    domain = looking(data.domain, opened.config)
     found: list[dict[str, float]] = []
     kept: list[int] = []
-    with Bar("label propagation", sys.stderr) as bar:
+    with Bar(f"label propagation, frames of {domain.options.short_side} pixels", sys.stderr) as bar:
         for done, entry in enumerate(entries.tolist()):
             row = data.catalog.row(int(facts.row[entry]))
             try:
-                found.append(_figures(opened, encoder, row, Path(facts.mask[entry]), settings))
+                found.append(_figures(opened, domain, encoder, row, Path(facts.mask[entry]), settings))
                 kept.append(entry)
             except Unreadable as error:
                 opened.unread[row.id] = error.why
@@ -70,29 +75,59 @@ def label_propagation(opened: Opened, encoder: Encoder, entries: np.ndarray, bud
         score,
         [facts.group[e] for e in kept],
         [facts.id[e] for e in kept],
-        {"context": own.context, "neighbours": own.neighbours, "radius": own.radius, "temperature": own.temperature},
+        {**asdict(settings), "frame_size": domain.options.short_side},
         {name: mean_of_column(at) for at, name in enumerate(columns)},
         columns,
     )
 
 
-def _figures(opened: Opened, encoder: Encoder, row: Row, path: Path, settings: Propagation) -> dict[str, float]:
-    """What is measured of one video, by name; `NAME_still` where nothing is moved.
+def looking(domain: Video, config: RunConfig) -> Video:
+    """The domain with frames of `probe.frame_size`.
+
+    `auto` is `data.short_side` where that was asked for, else 256 pixels or what the encoder was trained at if that is
+    more: an encoder of small windows has few cells in a frame of their size, and labels are no finer than cells.
+    """
+    asked: Any = config.probe.frame_size
+    trained = domain.options.short_side
+    if asked == "auto":
+        small = isinstance(trained, int) and trained < SIDE and not config.given("data.short_side")
+        asked = SIDE if small else trained
+        config.resolve("probe.frame_size", asked, "the encoder's cells are large" if small else "data.short_side")
+    if asked == trained:
+        return domain
+    # Frames of this size are looked at once: they are not kept.
+    found = Video(domain.options.model_copy(update={"short_side": asked, "decoded": "none"}))
+    found.cache = domain.cache
+    return found
+
+
+def clip_length(opened: Opened, encoder: Encoder) -> int:
+    """Frames of the still clip that shows one frame to an encoder: one step of its tokens along time.
+
+    A net that does not take parts of its input gets as many as it was built for.
+    """
+    return int(encoder.record.backbone.patch[0]) if "drop" in encoder.model.offers else opened.window[0]
+
+
+def _figures(
+    opened: Opened, domain: Video, encoder: Encoder, row: Row, path: Path, settings: Propagation
+) -> dict[str, float]:
+    """What is measured of one video in its own pixels, by name; `NAME_still` where nothing is moved.
 
     Raises:
         Unreadable: video or labels cannot be read, or nothing is marked in the first frame.
     """
-    domain, ignore = opened.data.domain, opened.config.labels.ignore
-    whole = Window((0, 0, 0), tuple(row.shape))
-    frames = domain.read(row, whole)["main"].data.transpose(1, 2, 3, 0)
+    ignore, row = opened.config.labels.ignore, domain.fit(row)
+    frames = domain.read(row, Window((0, 0, 0), tuple(row.shape)))["main"].data.transpose(1, 2, 3, 0)
+    row = row.replace(shape=(len(frames), *Source.of(row).shown))
     words: dict[str, Any] = {
-        "clip": opened.window[0],
+        "clip": clip_length(opened, encoder),
         "patch": tuple(encoder.record.backbone.patch)[1:],
         "channels": encoder.record.contract.channels,
         "settings": settings,
     }
     if is_points(path):
-        points = read_points(row, path)
+        points = read_points(row, domain.mask_file(path))
         chosen = points.visible[0]
         if not chosen.any():
             raise Unreadable("no point is visible in its first frame")

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_PAIRS = 2**26  # of cells that are compared at once
+
 
 @dataclass(frozen=True)
 class Propagation:
@@ -60,13 +62,17 @@ def propagate(features: Tensor, labels: Tensor, settings: Propagation | None = N
 
 def _one_frame(query: Tensor, context: list[tuple[Tensor, Tensor]], near: Tensor | None, s: Propagation) -> Tensor:
     """Labels `[N, K]` of one frame from those of the context frames."""
-    keys, values = torch.stack([key for key, _ in context]), torch.stack([value for _, value in context])
-    alike = torch.einsum("nd,cmd->ncm", query, keys)
-    if near is not None:
-        alike = alike.masked_fill(~near[:, None], -torch.inf)
-    alike, cell = alike.flatten(1).topk(min(s.neighbours, alike[0].numel()), dim=1)
-    weight = (alike / s.temperature).softmax(dim=1)
-    return torch.einsum("nk,nkc->nc", weight, values.flatten(0, 1)[cell])
+    keys = torch.cat([key for key, _ in context])  # [C N, D]
+    values = torch.cat([value for _, value in context])
+    found = []
+    for rows in torch.arange(len(query), device=query.device).split(max(1, _PAIRS // len(keys))):
+        alike = query[rows] @ keys.T
+        if near is not None:
+            alike = alike.masked_fill(~near[rows].repeat(1, len(context)), -torch.inf)
+        alike, cell = alike.topk(min(s.neighbours, len(keys)), dim=1)
+        weight = (alike / s.temperature).softmax(dim=1)
+        found.append(torch.einsum("nk,nkc->nc", weight, values[cell]))
+    return torch.cat(found)
 
 
 def _near(height: int, width: int, radius: int | None, device: torch.device) -> Tensor | None:

@@ -18,6 +18,7 @@ from ssl_platform.data.shards.packing import Packed
 from ssl_platform.errors import Unreadable
 from ssl_platform.types import Row
 from ssl_platform_video import items
+from ssl_platform_video.annotations import Source
 from ssl_platform_video.encode import write_video
 from ssl_platform_video.header import Header, cause
 from ssl_platform_video.options import VideoOptions
@@ -66,7 +67,7 @@ def pack(row: Row, scratch: Path, options: VideoOptions) -> Packed:
     copy_item(row, path, settings)
     copied = items.row_of(path, options.model_copy(update={"stream": "auto"}))
     made = f"short side {settings.short_side}, key frame every {settings.gop}, quality {settings.quality}"
-    meta = {**row.meta, **Header.of(copied.meta).as_meta(), "copy": made}
+    meta = {**row.meta, **Source.of(row).as_meta(), **Header.of(copied.meta).as_meta(), "copy": made}
     meta.pop("note", None)
     listed = row.replace(shape=copied.shape, spacing=copied.spacing, bytes=copied.bytes, meta=meta)
     return Packed(listed, files={row.path: path})

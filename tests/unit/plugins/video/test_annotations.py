@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from ssl_platform.errors import Misfit, Unreadable
-from ssl_platform_video.annotations import Points, body_sizes, frame_numbers, read_mask, read_masks, read_points
+from ssl_platform_video.annotations import Points, Source, body_sizes, frame_numbers, read_mask, read_points
 from ssl_platform_video.items import fit, row_of
+from ssl_platform_video.mask_pictures import read_masks, write_archive
 from ssl_platform_video.options import VideoOptions
 
 
@@ -82,7 +83,23 @@ def test_a_wrong_table_of_points_is_refused(row, tmp_path, text, error, words):
         read_points(row, tmp_path / "points.csv")
 
 
-def test_points_of_a_copy_are_refused(row, tmp_path):
-    (tmp_path / "points.csv").write_text("frame,point,x,y\n0,a,1,1\n")
-    with pytest.raises(Misfit, match="give --data of the videos"):
-        read_points(row.replace(meta={**row.meta, "copy": "short side 256"}), tmp_path / "points.csv")
+def test_packed_masks_are_read_as_from_their_folder(row, tmp_path):
+    masks = np.random.default_rng(0).integers(0, 3, (8, 40, 60), dtype=np.uint8)
+    folder = pictures(tmp_path / "masks", masks)
+    archive = write_archive(folder, tmp_path / "masks.zip")
+    assert np.array_equal(read_mask(row, archive), read_mask(row, folder))
+    assert write_archive(folder, tmp_path / "again.zip").read_bytes() == archive.read_bytes()
+    archive.write_bytes(archive.read_bytes()[:-300])
+    with pytest.raises(Unreadable, match=r"the masks packed as masks\.zip are damaged"):
+        read_mask(row, archive)
+
+
+def test_a_copy_has_the_labels_of_what_it_was_made_from(row, tmp_path):
+    """Its own frames are smaller, and may come at another rate."""
+    copy = row.replace(meta={**row.meta, "copy": "short side 16", "height": 16, "width": 24, "fps": 4.1, "frames": 9})
+    folder = pictures(tmp_path / "masks", np.arange(8, dtype=np.uint8)[:, None, None].repeat(40, 1).repeat(60, 2))
+    with pytest.raises(Misfit, match="does not say what it was made from: prepare the videos again"):
+        read_mask(copy, folder)
+    told = copy.replace(meta={**copy.meta, **Source.of(row).as_meta()})
+    assert np.array_equal(read_mask(told, folder), read_mask(row, folder))
+    assert Source.of(told) == Source.of(row) == Source(8, 4.0, False, (40, 60))

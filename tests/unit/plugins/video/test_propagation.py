@@ -6,9 +6,9 @@ import torch
 
 from ssl_platform.errors import DataError
 from ssl_platform.nn.backbones import build
-from ssl_platform_video.annotations import read_masks
 from ssl_platform_video.domain import Video
 from ssl_platform_video.follow import follow_masks, follow_points
+from ssl_platform_video.mask_pictures import read_masks
 from ssl_platform_video.propagation import Propagation, masks_of, points_of, propagate
 from ssl_platform_video.tracking import contour, j_and_f, outline, pck, region
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from ssl_platform_video.header import Header
 from ssl_platform_video.readers import SOON, Clip
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
+Folder = TypeVar("Folder", Path, zipfile.Path)
 _NUMBERED = re.compile(r"\d+\.[A-Za-z]+$")
 _DIGITS = re.compile(r"(\d+)")
 
@@ -22,8 +24,8 @@ def is_frame(name: str) -> bool:
     return name.lower().endswith(SUFFIXES) and not name.startswith(".") and _NUMBERED.search(name) is not None
 
 
-def frames_of(folder: Path) -> list[Path]:
-    """The numbered pictures of a folder; `frame2` comes before `frame10`."""
+def frames_of(folder: Folder) -> list[Folder]:
+    """The numbered pictures of a folder, or of an archive; `frame2` comes before `frame10`."""
     found = [path for path in folder.iterdir() if is_frame(path.name)]
     return sorted(found, key=lambda p: [int(w) if w.isdigit() else w.lower() for w in _DIGITS.split(p.name)])
 
