@@ -186,7 +186,10 @@ def test_other_options_than_it_was_prepared_with_are_refused_in_one_line(source,
         opened(data=[tmp_path / "out"], overrides={"data.scale": 2.0})
     with pytest.raises(DataError, match="is read alone: leave out"):
         opened(data=[tmp_path / "out", source])
+    assert len(opened(data=[tmp_path / "o?t*"]).rows) == 20
     shutil.copytree(tmp_path / "out", tmp_path / "other")
+    with pytest.raises(DataError, match="which is read alone"):
+        opened(data=[tmp_path / "o*t*"])
     with pytest.raises(DataError, match=r"out is prepared data, which is read alone: leave out .*other, or prepare"):
         opened(data=[tmp_path / "out", tmp_path / "other"])
     with pytest.raises(ConfigError, match="brings its own facts"):

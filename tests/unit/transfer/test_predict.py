@@ -76,6 +76,10 @@ def test_prepared_data_get_what_their_source_gets(
     kind: str, request: pytest.FixtureRequest, toy_data: Path, toy_masks: Path, tmp_path: Path
 ) -> None:
     model, manifest = request.getfixturevalue(kind), {"items": toy_data, "cells": toy_masks}[kind]
+    if kind == "cells":  # labels beside masks: the model says which are meant
+        head, *lines = manifest.read_text().splitlines()
+        text = [f"{head},label", *(f"{line},{'ab'[i % 2]}" for i, line in enumerate(lines))]
+        manifest.write_text("\n".join(text) + "\n")
     before = api.predict(model=model, manifest=manifest, out=tmp_path / "before")
     api.prepare(manifest=manifest, domain="toy", out=tmp_path / "shards")
     manifest.parent.rename(tmp_path / "elsewhere")

@@ -12,6 +12,7 @@ import numpy as np
 
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.leaks import pretraining_overlap
+from ssl_platform.data.shards.reopen import prepared_data
 from ssl_platform.encoder_record import salted
 from ssl_platform.errors import EncoderError, LabelError, UsageError
 from ssl_platform.opening import OpenData, open_data
@@ -47,7 +48,7 @@ def predict(config: RunConfig, model: str, out: Path) -> dict[str, Any]:
         raise UsageError(f"--out {out}: exists and is not an empty folder; choose another")
     follow(config, record.encoder)
     labelled = config.labels.source is not None or config.data.manifest is not None
-    if config.task is None and labelled:
+    if config.task is None and (labelled or _brings_labels(config)):
         config.resolve("task", record.task.kind, "the model's")
     data = open_data(config, out=sys.stderr)
     _check(model, record, data)
@@ -80,6 +81,13 @@ def predict(config: RunConfig, model: str, out: Path) -> dict[str, Any]:
             paths={"run": str(out), "predictions": str(out / TABLE)},
         )
     return folder.result
+
+
+def _brings_labels(config: RunConfig) -> bool:
+    """Whether the data are prepared data with labels or masks."""
+    prepared = prepared_data([str(path) for path in config.data.paths])
+    claims = None if prepared is None else prepared.claims(labels=True)
+    return claims is not None and bool(claims.labels or claims.columns.get("mask"))
 
 
 def _check(model: str, record: ModelRecord, data: OpenData) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from ssl_platform.data.names import counted
 from ssl_platform.data.quarantine import MaxBad, Quarantined, check_fraction, parse_quarantine, write_quarantine
 from ssl_platform.data.scan import Scan
 from ssl_platform.data.shards import facts
-from ssl_platform.data.shards.about import About, look
+from ssl_platform.data.shards.about import NAME, About, look
 from ssl_platform.data.shards.held import Shards
 from ssl_platform.data.shards.place import Address, Place
 from ssl_platform.data.shards.span import file_key
@@ -181,6 +182,7 @@ def prepared_data(paths: Sequence[str]) -> PreparedData | None:
     Raises:
         DataError: it is unfinished or damaged, or is named together with other data.
     """
+    paths = [path for text in paths for path in _expanded(str(text))]
     found = [(path, held) for path in paths if (held := look(str(path))) is not None]
     if not found:
         return None
@@ -191,3 +193,9 @@ def prepared_data(paths: Sequence[str]) -> PreparedData | None:
         together = "prepare their sources together" + (f": {' '.join(dict.fromkeys(sources))}" if sources else "")
         raise DataError(f"{found[0][0]} is prepared data, which is read alone: leave out {other}, or {together}")
     return PreparedData(*found[0][1])
+
+
+def _expanded(text: str) -> list[str]:
+    """An argument of `--data`; a glob that fits prepared data becomes what it fits."""
+    fits = glob.has_magic(text) and "://" not in text and glob.glob(f"{text.rstrip('/')}/{NAME}")  # noqa: PTH207
+    return sorted(glob.glob(text)) if fits else [text]  # noqa: PTH207
