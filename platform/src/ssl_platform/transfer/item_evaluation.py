@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ssl_platform.data.catalog import Catalog
 from ssl_platform.data.collate import to_device
@@ -16,6 +15,7 @@ from ssl_platform.data.sequential import Sequential
 from ssl_platform.domain import Domain
 from ssl_platform.transfer.features import covering
 from ssl_platform.transfer.model import TransferModel
+from ssl_platform.transfer.probabilities import probabilities
 from ssl_platform.views.maker import ViewMaker
 
 
@@ -32,13 +32,6 @@ class ItemPredictions:
     rows: np.ndarray
     score: np.ndarray
     failures: list[Substitute] = field(default_factory=list)
-
-
-def probabilities(kind: str, output: Tensor) -> Tensor:
-    """`[B, K]` probabilities of logits; values as they are."""
-    if kind == "classification":
-        return output.softmax(dim=1)
-    return output.sigmoid() if kind == "multi-label" else output
 
 
 @torch.inference_mode()

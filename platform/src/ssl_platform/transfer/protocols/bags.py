@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from ssl_platform.errors import UsageError
 from ssl_platform.transfer.metrics import metrics_of
+from ssl_platform.transfer.probabilities import probabilities
 from ssl_platform.transfer.protocols.answer import Budget, Predict
 from ssl_platform.transfer.protocols.splits import Labelled
 from ssl_platform.transfer.task import Task
@@ -65,7 +66,7 @@ def fit_bags(
         def predict(features: Tensor) -> np.ndarray:
             with torch.inference_mode():
                 found = [head.eval()(*bags_of(some)) for some in features.split(BATCH)]
-            scores: np.ndarray = torch.cat(found).numpy()
+            scores: np.ndarray = probabilities(task.kind, torch.cat(found).double()).numpy()
             return scores[:, 0] * scale + shift if task.kind == "regression" else scores
 
         best, chosen, kept = -np.inf, budget.steps, None

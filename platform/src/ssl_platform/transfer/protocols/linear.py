@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ssl_platform.transfer.metrics import metrics_of
+from ssl_platform.transfer.probabilities import probabilities
 from ssl_platform.transfer.protocols.answer import Answer, Budget
 from ssl_platform.transfer.protocols.splits import Labelled, Splits
 from ssl_platform.transfer.task import Task
@@ -30,7 +31,7 @@ class LinearFit:
         weight, bias: `[D, K]` and `[K]` float64.
         mean, std: `[D]` float64, of the features it was fitted to.
         decay: weight of `|W|^2 / 2` beside the mean loss.
-        values: whether the one output is a value (regression).
+        kind: of the task.
     """
 
     weight: Tensor
@@ -38,12 +39,12 @@ class LinearFit:
     mean: Tensor
     std: Tensor
     decay: float
-    values: bool = False
+    kind: str
 
     def __call__(self, features: Tensor) -> np.ndarray:
-        """`[n, D]` features to `[n, K]` logits, or `[n]` values for regression."""
+        """`[n, D]` features to `[n, K]` probabilities, or `[n]` values for regression."""
         found = ((features.double() - self.mean) / self.std) @ self.weight + self.bias
-        return (found[:, 0] if self.values else found).numpy()
+        return (found[:, 0] if self.kind == "regression" else probabilities(self.kind, found)).numpy()
 
 
 def fit_linear(bank: Labelled, task: Task, decay: float, iterations: int = 200) -> LinearFit:
@@ -60,7 +61,7 @@ def fit_linear(bank: Labelled, task: Task, decay: float, iterations: int = 200) 
     x = (x - mean) / std
     if task.kind == "regression":
         weight, bias = _ridge(x, bank.target.double(), decay)
-        return LinearFit(weight, bias, mean, std, decay, values=True)
+        return LinearFit(weight, bias, mean, std, decay, task.kind)
     target = bank.target
     known = None if task.kind == "classification" else ~torch.isnan(target)
 
@@ -73,7 +74,7 @@ def fit_linear(bank: Labelled, task: Task, decay: float, iterations: int = 200) 
         return fit + 0.5 * decay * weight.square().sum()
 
     w, b = minimise(objective, x.shape[1], len(task.classes), iterations)
-    return LinearFit(w, b, mean, std, decay)
+    return LinearFit(w, b, mean, std, decay, task.kind)
 
 
 def minimise(
