@@ -26,6 +26,10 @@ RESUME_MAY_CHANGE = (
     "cache.max_gb",
 )
 
+_OF_PRETRAINING = ("optim.", "objective.", "health.", "trainer.max_steps", "trainer.checkpoint_every", "trainer.keep")
+_OTHERS = ("finetune", "probe", "embed", "predict", "compare")
+_SAME = {"max_steps": "steps", "checkpoint_every": "eval_every"}
+
 _OPTIONS = {
     "domain": "domain",
     "data": "data.paths",
@@ -68,7 +72,25 @@ def configure(
             continue
         given[_OPTIONS[word]] = (f"--{word}", _normal(word, value))
     flat = {**flatten(dict(settings or {})), **(overrides or {})}
+    if command in _OTHERS:
+        _refuse_keys_of_pretraining(command, flat)
     return compose(command, registry(), recipes=recipes, options=given, overrides=flat)
+
+
+def _refuse_keys_of_pretraining(command: str, given: Iterable[str]) -> None:
+    """A key that the command never reads is not taken in silence; those of recipes and stored runs are left alone.
+
+    Raises:
+        ConfigError: names the key and, where there is one, the command's own.
+    """
+    own = RunConfig.model_fields.get(command)
+    keys = getattr(own.annotation, "model_fields", {}) if own is not None else {}
+    for key in given:
+        if key.startswith(_OF_PRETRAINING):
+            last = key.rpartition(".")[2]
+            same = _SAME.get(last, last)
+            fix = f"write {command}.{same}" if same in keys else f"leave it out of {command}"
+            raise ConfigError(f"{key} is a key of pretrain, which {command} does not read: {fix}")
 
 
 def _normal(word: str, value: Any) -> Any:
