@@ -100,6 +100,15 @@ def test_every_name_that_may_be_imported_and_no_other() -> None:
     assert set().union(*map(words, told)) == set(api.__all__)
 
 
+def test_every_way_to_steer_the_kit() -> None:
+    from ssl_platform.testing.conformance import kit, pytest_plugin
+
+    told = section("Testing")
+    words = [kit.DECLARED, f"{kit.FLOOR:.0%}".replace("%", " %"), pytest_plugin.OPTION, f"{pytest_plugin.OPTION}-all"]
+    for word in [*words, pytest_plugin.INI, "check eeg --all", "check eeg --json", "--expect ", "unused = ("]:
+        assert word in told, word
+
+
 def test_the_api_number_and_the_entry_point_are_current() -> None:
     assert f"SSL_PLATFORM_API = {API}" in PAGE and ACCEPTED == (API - 1, API)
     (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
