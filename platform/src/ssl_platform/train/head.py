@@ -62,7 +62,7 @@ def lines(
     folder: Path,
     cache_folder: Path | None,
 ) -> list[str]:
-    """What is printed before the first step."""
+    """What is printed before the first step; `cache_folder` is None where items are read from their files."""
     batch, steps = int(config.data.batch_size), int(config.trainer.max_steps)
     windows = len(catalog) * config.data.windows_per_item
     passes = steps * batch / max(1, windows)
@@ -74,9 +74,13 @@ def lines(
         + (f" in {config.data.accumulate} micro-batches" if config.data.accumulate > 1 else ""),
         f"parameters: {parameters(backbone):,} in the encoder, {parameters(backbone, objective):,} in all; "
         f"{config.trainer.precision} precision on {machine.world} x {machine.device}",
-        f"disk: cache up to {size(cache_bytes(catalog))}"
-        + (f" in {cache_folder} (copies of your data)" if cache_folder else "")
-        + f", checkpoints {size(checkpoint)} each, {config.trainer.keep} kept; "
+        "disk: "
+        + (
+            f"cache up to {size(cache_bytes(catalog))} in {cache_folder} (copies of your data), "
+            if cache_folder
+            else "windows come straight from your files, none is copied; "
+        )
+        + f"checkpoints {size(checkpoint)} each, {config.trainer.keep} kept; "
         f"{size(shutil.disk_usage(place).free)} free",
     ]
 

@@ -214,7 +214,7 @@ class Session:
             model.objective,
             self.machine,
             self.folder.path,
-            self.data.domain.cache.folder if self.data.domain.cache else None,
+            self.data.domain.cache.folder if self.data.domain.cache and self.data.domain.prepares else None,
         ):
             self._say(line)
         last = min(self.steps, done + 2) if self.dry else self.steps
