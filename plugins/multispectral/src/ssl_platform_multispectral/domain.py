@@ -121,7 +121,7 @@ class Multispectral(Domain):
 
     def verify(self, row: Row) -> Mapping[str, float]:
         """Read a scene to its end, box by box."""
-        from ssl_platform_multispectral.read import read_through
+        from ssl_platform_multispectral.through import read_through
 
         return read_through(self.located(row))
 

@@ -99,13 +99,13 @@ def _nodata(named: Sequence[Named], row: Row, options: MultispectralOptions) -> 
 
 
 def _check_marks(named: Sequence[Named]) -> None:
-    """Refuse values that usually mark missing data where the file does not say that they do.
+    """Refuse values that usually mark missing data where neither file nor sensor says that they do.
 
     Raises:
         Unreadable: the lowest value that was seen is such.
     """
-    for band in (band.stored for band in named):
-        if band.low in _MARKS and band.low != band.nodata:
+    for band, sensor in ((one.stored, one.sensor) for one in named):
+        if band.low in _MARKS and band.low not in (band.nodata, sensor.fill):
             raise Unreadable(
                 f"its lowest value {band.low:.6g} usually marks missing data, but the file does not say so: "
                 f"set data.nodata={band.low:.6g} (it does) or data.nodata=none, or a manifest column 'nodata'"

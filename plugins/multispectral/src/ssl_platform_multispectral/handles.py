@@ -25,6 +25,7 @@ LIMIT = 128
 SETTINGS: dict[str, Any] = {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE", "GDAL_CACHEMAX": 128 << 20}
 _PART = "/vsisubfile/"
 _inherited: list[Any] = []
+_Key = tuple[str, bool, float | None]
 
 
 class Pool:
@@ -36,13 +37,13 @@ class Pool:
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit, self.process = limit, os.getpid()
-        self._open: OrderedDict[tuple[str, bool], tuple[tuple[int, int], tuple[Any, ...]]] = OrderedDict()
+        self._open: OrderedDict[_Key, tuple[tuple[int, int], tuple[Any, ...]]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def get(self, path: str, warped: bool = False) -> DatasetReader:
-        """The open file, or a north-up view of it.
+    def get(self, path: str, warped: bool = False, nodata: float | None = None) -> DatasetReader:
+        """The open file, or a view of it: north up, or with a value that stands for no data.
 
         Raises:
             Unreadable: it is gone or damaged.
@@ -50,13 +51,13 @@ class Pool:
         if self.process != os.getpid():
             _inherited.append(self._open)
             self._open, self.process = OrderedDict(), os.getpid()
-        state = _state(path)
-        known = self._open.pop((path, warped), None)
+        state, key = _state(path), (path, warped, nodata)
+        known = self._open.pop(key, None)
         if known is not None and known[0] != state:  # the file was written anew
             _close(known[1])
             known = None
-        handles = known[1] if known is not None else open_raster(path, warped)
-        self._open[path, warped] = state, handles
+        handles = known[1] if known is not None else open_raster(path, warped, nodata)
+        self._open[key] = state, handles
         while len(self._open) > self.limit:
             _close(self._open.popitem(last=False)[1][1])
         return handles[0]
@@ -94,17 +95,23 @@ class _Pools(threading.local):
 _pools = _Pools()
 
 
-def pooled(path: str, warped: bool = False) -> DatasetReader:
-    """The file, from the pool of this thread.
+def pooled(path: str, warped: bool = False, nodata: float | None = None) -> DatasetReader:
+    """The file, from the pool of this thread; `open_raster` explains the rest.
 
     Raises:
         Unreadable: it is gone or damaged.
     """
-    return _pools.pool.get(path, warped)
+    return _pools.pool.get(path, warped, nodata)
 
 
-def open_raster(path: str, warped: bool = False) -> tuple[Any, ...]:
+def open_raster(path: str, warped: bool = False, nodata: float | None = None) -> tuple[Any, ...]:
     """Open a file, and over it a view with north up in its own coordinate system where asked for.
+
+    Args:
+        path: of the file.
+        warped: whether to turn it north up.
+        nodata: stored value that means no data although the file does not say so: a view on the same grid that does,
+            so that such cells do not flow into what is interpolated or averaged.
 
     Returns:
         What to read from first, then what else must be closed.
@@ -115,6 +122,7 @@ def open_raster(path: str, warped: bool = False) -> tuple[Any, ...]:
     import warnings
 
     import rasterio
+    from rasterio.enums import ColorInterp
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
     from rasterio.vrt import WarpedVRT
 
@@ -122,14 +130,27 @@ def open_raster(path: str, warped: bool = False) -> tuple[Any, ...]:
         with warnings.catch_warnings(), rasterio.Env(**SETTINGS):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             source = rasterio.open(path)
-            if not warped:
-                return (source,)
-            crs = source.crs or source.gcps[1]
-            return WarpedVRT(source, crs=crs, src_crs=crs, add_alpha=source.nodata is None), source
+            handles: tuple[Any, ...] = (source,)
+            if warped:
+                crs = source.crs or source.gcps[1]
+                beyond = source.nodata is None and ColorInterp.alpha not in source.colorinterp  # marks what lies there
+                handles = (WarpedVRT(source, crs=crs, src_crs=crs, add_alpha=beyond), source)
+            return handles if nodata is None else (_saying(handles[0], nodata), *handles)
     except (RasterioError, OSError) as error:
         if not Path(file_of(path)).exists():
             raise Unreadable(f"{Path(path).name} is no longer there") from None
         raise Unreadable(f"{Path(path).name} is no raster file, or a damaged one ({_short(error, path)})") from None
+
+
+def _saying(source: Any, nodata: float) -> Any:
+    """The same cells with a value that is said to mean no data."""
+    from affine import Affine
+    from rasterio.vrt import WarpedVRT
+
+    # A view needs a coordinate system and north up; where there is none, any will do.
+    crs, grid = (source.crs, source.transform) if source.crs else ("EPSG:3857", Affine(1, 0, 0, 0, -1, 0))
+    same = {"transform": grid, "width": source.width, "height": source.height}
+    return WarpedVRT(source, src_crs=crs, crs=crs, src_transform=grid, src_nodata=nodata, nodata=nodata, **same)
 
 
 @contextmanager

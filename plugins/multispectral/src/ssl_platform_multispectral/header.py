@@ -76,13 +76,16 @@ def _turned(source: Any) -> bool:
 def _header(source: Any, path: Path, file: int, tags: dict[str, str], *, warped: bool) -> Header:
     from rasterio.enums import ColorInterp, MaskFlags
 
-    numbers = [n for n, colour in enumerate(source.colorinterp, 1) if colour != ColorInterp.alpha]
+    alphas = {n for n, colour in enumerate(source.colorinterp, 1) if colour == ColorInterp.alpha}
+    # Writers mark the fourth of four bytes as alpha unasked: one that is described as a band is that band.
+    alphas = {n for n in alphas if (source.descriptions[n - 1] or "alpha").lower() == "alpha"}
+    numbers = [n for n in source.indexes if n not in alphas]
     if not numbers or any("complex" in source.dtypes[n - 1] for n in numbers):
         raise Unreadable("complex radar values: detect, calibrate and terrain-correct the scene first")
     if source.colorinterp[0] == ColorInterp.palette:
         raise Unreadable("colours stand in a palette: expand it first (gdal_translate -expand rgb)")
     flags = [set(source.mask_flag_enums[n - 1]) for n in numbers]
-    masked = any(MaskFlags.per_dataset in flag or MaskFlags.alpha in flag for flag in flags)
+    masked = any(bool(alphas) if MaskFlags.alpha in flag else MaskFlags.per_dataset in flag for flag in flags)
     described = [source.descriptions[n - 1] or "" for n in numbers]
     names, colours = _names(source, numbers, described, path)
     common = {key.upper(): value for key, value in tags.items()}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ from ssl_platform.data.window import place_uniform
 from ssl_platform.errors import DataError
 from ssl_platform.types import Row, Window
 from ssl_platform_multispectral.grid import Bounds, bounds, footprint, transform_of
+from ssl_platform_multispectral.ground import free_starts
 from ssl_platform_multispectral.read import gaps_possible, valid_share
 from ssl_platform_multispectral.scene import reading_of, scene_of
 
@@ -29,7 +30,8 @@ def place(
 ) -> Window:
     """A window whose part with data is at least `min_valid`, and whose middle no earlier scene of that day covers.
 
-    Up to twelve places are tried; where none will do, the one with most data is taken.
+    Up to twelve places are tried; where none has enough data, the one with most is taken. A scene that lies wholly on
+    ground of others is drawn from as if it were alone: `settle` names it.
 
     Args:
         row: fitted.
@@ -39,12 +41,11 @@ def place(
         taken: ground of other scenes, in the row's coordinate system.
     """
     gaps = min_valid > 0 and gaps_possible(row)
-    best, most = place_uniform(row, size, uniforms), -1.0
-    for attempt in range(TRIES if gaps or taken else 1):
+    free = free_starts(row, size, taken) if taken else None
+    best, most = None, -1.0
+    for attempt in range(TRIES if gaps else 1):
         moved = (np.asarray(uniforms[:2]) + attempt * np.array([_GOLDEN, _GOLDEN * _GOLDEN])) % 1.0
-        window = place_uniform(row, size, moved)
-        if taken and _covered(row, window, taken):
-            continue
+        window = free.at(float(moved[0]), size) if free else place_uniform(row, size, moved)
         if not gaps:
             return window
         share = valid_share(row, window)
@@ -52,13 +53,8 @@ def place(
             return window
         if share > most:
             best, most = window, share
+    assert best is not None
     return best
-
-
-def _covered(row: Row, window: Window, taken: Sequence[Bounds]) -> bool:
-    """Whether the middle of a window lies on ground that is another scene's."""
-    x, y = _middle(row, window)
-    return any(left <= x < right and bottom <= y < top for left, bottom, right, top in taken)
 
 
 def _middle(row: Row, window: Window) -> tuple[float, float]:
@@ -86,7 +82,8 @@ class Neighbourhood:
         catalog: fitted rows.
 
     Attributes:
-        taken: by row id, ground (in the row's coordinate system) that an earlier row of the same day and sensor has.
+        taken: by row id, ground (in the row's coordinate system) that an earlier row of the same day gives, in some of
+            the same bands.
         partners: by row id, row numbers of scenes of the same place at other times.
     """
 
@@ -100,7 +97,7 @@ class Neighbourhood:
             first, second = rows[i], rows[j]
             shared = _shared(first, second)
             if shared > 0 and _day(first) == _day(second):
-                if first.meta.get("sensor") == second.meta.get("sensor"):
+                if set(first.channels) & set(second.channels):
                     self.taken.setdefault(second.id, []).append(_bounds_in(first, second))
             elif shared >= _PARTNER_SHARE and first.channels == second.channels:
                 self.partners.setdefault(first.id, []).append(j)
@@ -127,6 +124,13 @@ class Neighbourhood:
             other = self.catalog.row(others[int(u * len(others))])
             found.append((other, at_ground(other, *_moved(row, other, _middle(row, first)), size)))
         return found
+
+
+def repeated(rows: Iterable[Row]) -> list[str]:
+    """Ids of rows all of whose ground earlier rows of the same day give."""
+    catalog = Catalog.of(rows)
+    taken = Neighbourhood(catalog).taken
+    return [row.id for row in catalog.rows() if row.id in taken and not free_starts(row, (1, 1), taken[row.id])]
 
 
 def check_places(catalog: Catalog, neighbourhood: Neighbourhood) -> None:

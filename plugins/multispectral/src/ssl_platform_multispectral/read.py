@@ -77,13 +77,18 @@ def _inner(scene: Scene, reading: Reading, spans: Span) -> tuple[np.ndarray, np.
     for file, channels in by_file.items():
         source = pooled(scene.files[file], scene.warped)
         box = _box(scene, reading.step, spans, source)
-        stored = _values(source, [reading.bands[c].number for c in channels], box, size)
-        for values, channel in zip(stored, channels, strict=True):
-            band = reading.bands[channel]
-            empty = _empty(values, band.nodata)
-            if empty is not None:
-                unmasked.append(empty)
-            data[channel] = _physical(values, band.scale, band.offset, band.decibel)
+        for unsaid, some in _by_unsaid(source, reading, channels).items():
+            told = source if unsaid is None or _same(box, size) else pooled(scene.files[file], scene.warped, unsaid)
+            numbers = [reading.bands[c].number for c in some]
+            stored = _values(told, numbers, box, size)
+            # Coarse and fine bands end at one line only where a cell is as empty as the stored cell it lies in.
+            looked = _nearest(source, numbers, box, size) if reading.fill_all and box[3] < size[0] else stored
+            for values, seen, channel in zip(stored, looked, some, strict=True):
+                band = reading.bands[channel]
+                empty = _empty(seen, band.nodata)
+                if empty is not None:
+                    unmasked.append(empty)
+                data[channel] = _physical(values, band.scale, band.offset, band.decibel)
         if scene.masked:
             hidden = _mask(source, box, size)
             if hidden is not None:
@@ -93,6 +98,32 @@ def _inner(scene: Scene, reading: Reading, spans: Span) -> tuple[np.ndarray, np.
         gone = together.reduce(unmasked)
         missing = gone if missing is None else missing | gone
     return data, None if missing is None or not missing.any() else ~missing
+
+
+def _by_unsaid(source: DatasetReader, reading: Reading, channels: Sequence[int]) -> dict[float | None, list[int]]:
+    """Channels of a file by the value that means no data in them and that the file does not say; None where it does."""
+    found: dict[float | None, list[int]] = defaultdict(list)
+    for channel in channels:
+        number, nodata = reading.bands[channel].number, reading.bands[channel].nodata
+        said = nodata is None or source.nodatavals[number - 1] == nodata
+        found[None if said or not _holds(source.dtypes[number - 1], nodata) else nodata].append(channel)
+    return found
+
+
+def _holds(dtype: str, value: float | None) -> bool:
+    """Whether a stored value can be this number at all."""
+    if value is None or math.isnan(value):
+        return False
+    if not np.issubdtype(dtype, np.integer):
+        return True
+    limits = np.iinfo(dtype)
+    return limits.min <= value <= limits.max and value == int(value)
+
+
+def _same(box: tuple[float, float, float, float], size: Sequence[int]) -> bool:
+    """Whether a box is read cell by cell."""
+    column, row, width, height = box
+    return height == size[0] and width == size[1] and float(row).is_integer() and float(column).is_integer()
 
 
 def _box(scene: Scene, step: Sequence[float], spans: Span, source: DatasetReader) -> tuple[float, float, float, float]:
@@ -115,9 +146,8 @@ def _values(
     from rasterio.windows import Window as RasterWindow
 
     column, row, width, height = box
-    same = height == size[0] and width == size[1] and float(row).is_integer() and float(column).is_integer()
     try:
-        if same:
+        if _same(box, size):
             return np.asarray(source.read(numbers, window=RasterWindow(int(column), int(row), int(width), int(height))))
         how = Resampling.average if height > size[0] else Resampling.bilinear
         return np.asarray(
@@ -170,7 +200,7 @@ def valid_share(row: Row, window: Window, cells: int = 16) -> float:
     box = _box(scene, reading.step, spans, source)
     height, width = (min(cells, b - a) for a, b in spans)
     part = math.prod(b - a for a, b in spans) / math.prod(window.size)
-    empty = _empty(_nearest(source, band.number, box, (height, width)), band.nodata)
+    empty = _empty(_nearest(source, [band.number], box, (height, width))[0], band.nodata)
     hidden = _mask(source, box, (height, width)) if scene.masked else None
     for mask in (empty, hidden):
         if mask is not None:
@@ -179,15 +209,18 @@ def valid_share(row: Row, window: Window, cells: int = 16) -> float:
 
 
 def _nearest(
-    source: DatasetReader, number: int, box: tuple[float, float, float, float], size: tuple[int, int]
+    source: DatasetReader, numbers: list[int], box: tuple[float, float, float, float], size: Sequence[int]
 ) -> np.ndarray:
+    """`[n, h, w]` stored values of a box, at `size`: each that of the stored cell it lies in."""
     from rasterio.enums import Resampling
     from rasterio.errors import RasterioError
     from rasterio.windows import Window as RasterWindow
 
     try:
-        window = RasterWindow(*box)
-        return np.asarray(source.read(number, window=window, out_shape=size, resampling=Resampling.nearest))
+        shape = (len(numbers), *size)
+        return np.asarray(
+            source.read(numbers, window=RasterWindow(*box), out_shape=shape, resampling=Resampling.nearest)
+        )
     except (RasterioError, OSError) as error:
         cause = " ".join(str(error.__cause__ or error).split())
         raise Unreadable(f"damaged: a window cannot be read ({cause[:160]})") from None
@@ -198,28 +231,3 @@ def gaps_possible(row: Row) -> bool:
     scene, reading = scene_of(row), reading_of(row)
     floats = any(band.dtype.startswith("float") for band in scene.bands)
     return scene.masked or floats or any(band.nodata is not None for band in reading.bands)
-
-
-def read_through(row: Row, edge: int = 1024) -> dict[str, float]:
-    """Read an item to its end, box by box; statistics of all its valid values, and `valid`, their part.
-
-    Raises:
-        Unreadable: it is damaged, or holds no data at all.
-    """
-    low, high, total, square, count, cells = math.inf, -math.inf, 0.0, 0.0, 0, 0
-    for y in range(0, row.shape[0], edge):
-        for x in range(0, row.shape[1], edge):
-            size = (min(edge, row.shape[0] - y), min(edge, row.shape[1] - x))
-            part = read(row, Window((y, x), size))
-            values = part.data if part.valid is None else part.data[:, part.valid]
-            cells += part.data.size
-            if values.size:
-                low, high = min(low, float(values.min())), max(high, float(values.max()))
-                total += float(values.sum(dtype=np.float64))
-                square += float(np.square(values, dtype=np.float64).sum())
-                count += values.size
-    if not count:
-        raise Unreadable("every cell is without data")
-    mean = total / count
-    deviation = math.sqrt(max(0.0, square / count - mean * mean))
-    return {"min": low, "max": high, "mean": mean, "std": deviation, "valid": count / cells}

@@ -12,6 +12,7 @@ from ssl_platform.types import Row
 from ssl_platform_multispectral.fitting import RULE
 from ssl_platform_multispectral.grid import spacing_of
 from ssl_platform_multispectral.options import MultispectralOptions
+from ssl_platform_multispectral.place import repeated
 from ssl_platform_multispectral.scene import reading_of, scene_of
 
 _ALIKE = 0.1
@@ -37,7 +38,10 @@ def settle(rows: Iterable[Row], options: MultispectralOptions) -> dict[str, tupl
     rules: Counter[str] = Counter()
     sets: Counter[tuple[str, ...]] = Counter()
     fills: Counter[str] = Counter()
+    kept: list[Row] = []
     for row in rows:
+        if not options.revisit and scene_of(row).crs:
+            kept.append(row)
         native = spacing_of(scene_of(row))
         if native is not None:
             spacings.append(float(np.sqrt(native[0] * native[1])))
@@ -54,6 +58,13 @@ def settle(rows: Iterable[Row], options: MultispectralOptions) -> dict[str, tupl
         settled["scale"] = ("auto", "; ".join(f"{_scenes(n)}: {words}" for words, n in rules.most_common()))
     if options.nodata == "auto" and fills:
         settled["nodata"] = ("auto", "; ".join(f"{_scenes(n)}: {words}" for words, n in fills.most_common()))
+    twice = repeated(kept)
+    if twice:
+        settled["revisit"] = (
+            False,
+            f"{_scenes(len(twice))} {'lie' if len(twice) > 1 else 'lies'} wholly inside others of the same day and "
+            f"bands, such as {twice[0]}: such ground is drawn from each of them; leave out what is a copy",
+        )
     return settled
 
 

@@ -1,5 +1,7 @@
 """Where windows lie: with data, on ground drawn once, and again at another time."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from ssl_platform.errors import DataError
 from ssl_platform.plan import Reads
 from ssl_platform.types import Window
 from ssl_platform_multispectral.domain import Multispectral
+from ssl_platform_multispectral.ground import free_starts
 from ssl_platform_multispectral.options import MultispectralOptions
 from ssl_platform_multispectral.place import Neighbourhood, at_ground
 from ssl_platform_multispectral.read import read, valid_share
@@ -69,6 +72,44 @@ def test_ground_that_two_scenes_of_a_day_share_is_drawn_from_one(tmp_path):
     # Read alone, the second scene has all its ground to itself.
     alone = found.domain.among(found.catalog.select([1]))
     assert min(window.start[1] for window in windows(alone, b)) < 20
+
+
+def test_every_free_place_is_drawn_and_no_other(tmp_path):
+    """Starts left free by two boxes, counted cell by cell."""
+    write(tmp_path / "in/a.tif", edge=12)
+    row = look(tmp_path / "in").catalog.row(0)
+    taken = [(500_000.0, 4_999_950.0, 500_060.0, 5_000_000.0), (500_040.0, 4_999_880.0, 500_080.0, 4_999_970.0)]
+    free = free_starts(row, (3, 4), taken)
+    wanted = set()
+    for y, x in itertools.product(range(10), range(9)):
+        east, north = 500_000 + 10 * (x + 2), 5_000_000 - 10 * (y + 1.5)
+        if not any(left <= east < right and bottom < north <= top for left, bottom, right, top in taken):
+            wanted.add((y, x))
+    assert len(free) == len(wanted)
+    drawn = [free.at((n + 0.5) / len(free), (3, 4)).start for n in range(len(free))]
+    assert len(drawn) == len(set(drawn)) and set(drawn) == wanted
+    assert len(free_starts(row, (3, 4), [(0.0, 0.0, 1e6, 1e7)])) == 0
+
+
+def test_other_bands_of_a_scene_take_no_ground_and_copies_are_named(tmp_path):
+    write(tmp_path / "in/a.tif")
+    write(tmp_path / "in/copy.tif")
+    write_raster(
+        tmp_path / "in/swir.tif",
+        RNG.integers(1200, 4000, (1, 100, 100)).astype(np.uint16),
+        names=("B11",),
+        tags={"SENSOR": "Sentinel-2", "PROCESSING_BASELINE": "02.09", "DATETIME": "2023-05-01"},
+    )
+    found = look(tmp_path / "in")
+    assert set(Neighbourhood(found.catalog).taken) == {"copy.tif"}
+    value, why = found.settled["revisit"]
+    assert value is False and why.startswith(
+        "1 scene lies wholly inside others of the same day and bands, such as copy"
+    )
+    copy = next(row for row in found.catalog.rows() if row.id == "copy.tif")
+    starts = [window.start for window in windows(found.domain.among(found.catalog), copy)]
+    assert min(y for y, _ in starts) < 20 and max(x for _, x in starts) > 60
+    assert "revisit" not in look(tmp_path / "in", revisit=True).settled
 
 
 def test_scenes_in_two_coordinate_systems_share_ground_too(tmp_path):

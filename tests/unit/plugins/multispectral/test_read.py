@@ -5,8 +5,9 @@ import pytest
 
 from ssl_platform.types import Window
 from ssl_platform_multispectral.domain import Multispectral
-from ssl_platform_multispectral.read import read_through, valid_share
+from ssl_platform_multispectral.read import valid_share
 from ssl_platform_multispectral.testing import write_raster, write_safe
+from ssl_platform_multispectral.through import read_through
 
 RNG = np.random.default_rng(0)
 DATA = RNG.integers(1200, 4000, (3, 40, 60)).astype(np.uint16)
@@ -59,6 +60,34 @@ def test_missing_data_follow_the_file_the_sensor_or_the_user(tmp_path, fitted, p
         gone[:4] = True
     assert np.array_equal(np.ones((40, 60), bool) if part.valid is None else part.valid, ~gone)
     assert (part.data[:, gone] == 0).all()
+
+
+@pytest.mark.parametrize("gsd", [7.0, 20.0, 26.0])
+@pytest.mark.parametrize("kind", ["the sensor's fill", "data.nodata", "data.nodata without coordinates"])
+def test_unsaid_fills_do_not_flow_into_resampled_cells(tmp_path, fitted, gsd, kind):
+    """Neither linear interpolation nor averages mix a fill that the file does not state into cells beside it."""
+    data = np.full((2, 60, 60), 2000, np.uint16)
+    data[:, :, :21] = 0
+    profile, options = {}, {}
+    if kind != "the sensor's fill":
+        data = np.where(data == 0, np.float32(-9999), data.astype(np.float32) * np.float32(1e-4))
+        options = {"nodata": -9999.0}
+    if kind.endswith("coordinates"):
+        profile, gsd = {"crs": None}, gsd / 10  # cells of a scene without coordinates are as large as data.gsd says
+    row = fitted(write(tmp_path / "x.tif", data, **profile), gsd=gsd, **options)
+    part = read(row, (0, 0), row.shape)
+    assert np.allclose(part.data[:, part.valid], 0.2, atol=1e-6)
+    assert part.valid.mean() == pytest.approx(39 / 60, abs=0.03)
+
+
+def test_bands_of_unlike_cells_end_at_one_line(tmp_path, fitted):
+    """Beyond the swath all bands are empty, also where coarse ones are interpolated (as in products of Sentinel-2)."""
+    coarse = np.full((24, 24), 2000, np.uint16)
+    coarse[:, :7] = 0
+    fine = coarse.repeat(2, 0).repeat(2, 1)
+    row = fitted(write_safe(tmp_path, {"B02": fine, "B11": coarse}, baseline="02.09"))
+    part = read(row, (0, 0), row.shape)
+    assert np.array_equal(part.valid, fine > 0) and np.allclose(part.data[:, part.valid], 0.2, atol=1e-6)
 
 
 def test_changing_what_is_invalid_changes_nothing(tmp_path, fitted):
@@ -144,6 +173,16 @@ def test_scenes_that_are_not_north_up_are_turned(tmp_path, fitted, kind):
     assert np.allclose(part.data, DATA[:, 4:20, 7:15] * 1e-4, atol=1e-6)
 
 
+def test_a_turned_picture_with_alpha_is_read(tmp_path, fitted):
+    from affine import Affine
+
+    turn = Affine(10, 0, 500_000, 0, -10, 5_000_000) @ Affine.rotation(30.0)
+    picture = np.concatenate([(DATA // 20).astype(np.uint8), np.full((1, 40, 60), 255, np.uint8)])
+    row = fitted(write_raster(tmp_path / "x.tif", picture, photometric="RGB", alpha="YES", transform=turn))
+    part = read(row, (0, 0), row.shape)
+    assert len(row.channels) == 3 and part.valid.sum() == pytest.approx(40 * 60, rel=0.03)
+
+
 def test_a_tile_ends_where_the_next_begins(tmp_path):
     from ssl_platform_multispectral.options import MultispectralOptions
 
@@ -184,6 +223,20 @@ def test_a_scene_is_read_to_its_end_in_boxes(tmp_path, fitted):
     assert facts == pytest.approx(
         {"min": good.min(), "max": good.max(), "mean": good.mean(), "std": good.std(), "valid": 0.75}, rel=1e-4
     )
+
+
+def test_an_enlarged_scene_is_read_through_in_its_own_cells(tmp_path, fitted, monkeypatch):
+    from ssl_platform_multispectral import through
+
+    row, boxes = fitted(write(tmp_path / "x.tif"), gsd=1.0), []
+    assert row.shape == (400, 600)
+    monkeypatch.setattr(through, "read", lambda row, window: boxes.append(window.size) or read(row, *window_of(window)))
+    facts = through.read_through(row)
+    assert boxes == [(40, 60)] and facts["max"] == pytest.approx(DATA.max() * 1e-4, rel=1e-5)
+
+
+def window_of(window):
+    return window.start, window.size
 
 
 def test_the_share_with_data_is_seen_without_reading_the_window(tmp_path, fitted):

@@ -118,3 +118,16 @@ def test_what_the_file_states_holds(tmp_path, fitted):
         out.scales, out.offsets = (2e-4, 2e-4), (0.5, 0.5)
     row = fitted(path)
     assert np.allclose(values(row), STEPS * 2e-4 + 0.5, atol=1e-6) and "as the file says" in row.meta["rule"]
+
+
+def test_modis_and_aerial_pictures_have_their_rules(tmp_path, fitted):
+    stored = STEPS.astype(np.int16)
+    stored[:, :4] = -28672  # MODIS' fill, which copies seldom state
+    row = fitted(write_raster(tmp_path / "MOD09GA.tif", stored, names=("sur_refl_b01", "sur_refl_b02")))
+    part = Multispectral().read(row, Window((0, 0), row.shape))["main"]
+    assert row.channels == ("MODIS-sur_refl_b01", "MODIS-sur_refl_b02") and not part.valid[:4].any()
+    assert np.allclose(part.data[:, 4:], STEPS[:, 4:] * 1e-4, atol=1e-6) and part.valid[4:].all()
+    bytes_ = (STEPS // 16).astype(np.uint8).repeat(2, 0)
+    row = fitted(write_raster(tmp_path / "m_3807511_ne_18_060_20190605.tif", bytes_, names=("R", "G", "B", "NIR")))
+    assert row.channels == ("NAIP-R", "NAIP-G", "NAIP-B", "NAIP-NIR") and row.meta["rule"] == "8-bit values / 255"
+    assert np.allclose(values(row), bytes_ / 255, atol=1e-6) and row.meta["time"].startswith("2019-06-05")
