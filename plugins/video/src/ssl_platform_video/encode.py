@@ -51,6 +51,8 @@ def write_video(
 ) -> Path:
     """Write frames as one video stream; the ending of `path` names the container. Written aside and moved into place.
 
+    The same frames give the same bytes on every machine with the same FFmpeg.
+
     Args:
         path: `.mp4`, `.mov`, `.mkv`, `.webm` or `.avi`.
         frames: `[H, W, 3]` uint8 RGB each; H and W are even for 4:2:0 encoders.
@@ -72,7 +74,7 @@ def write_video(
     rate = Fraction(fps).limit_denominator(1001)
     draft = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        with av.open(str(draft), "w") as container:
+        with av.open(str(draft), "w", options={"fflags": "+bitexact"}) as container:
             stream: Any = None
             for at, frame in enumerate(frames):
                 if stream is None:
@@ -113,7 +115,8 @@ def _stream(
     if codec == "mpeg4":
         context.qmin = context.qmax = max(1, quality // 8)
     elif codec == "libx264":
-        context.options = {"crf": str(quality), "preset": preset}
+        # Macroblock trees read past the edges of small frames: the same frames gave other files from run to run.
+        context.options = {"crf": str(quality), "preset": preset, "mbtree": "0"}
     elif codec.startswith("libvpx"):
         context.options = {"crf": str(quality), "b:v": "0", "deadline": "realtime", "cpu-used": "8"}
     return stream

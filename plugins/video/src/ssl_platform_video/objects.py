@@ -17,7 +17,7 @@ from ssl_platform.data.sample_set import write_once
 from ssl_platform_video.encode import write_video
 
 ITEMS = 12
-_VERSION = 1
+_VERSION = 2
 FRAMES, FPS = 16, 8.0
 JOINTS = ("head", "left hand", "right hand", "left foot", "right foot")
 _LIMBS = np.array([(-1.0, 0.0), (-0.2, -0.9), (-0.2, 0.9), (1.0, -0.6), (1.0, 0.6)])

@@ -18,7 +18,7 @@ from ssl_platform_video.encode import write_video
 
 CLASSES = ("circling", "falling", "rising", "sideways")
 ITEMS = 128
-_VERSION = 1
+_VERSION = 2
 _RATES = (10.0, 12.0, 12.5, 15.0)
 # How often each kind of file is written: most people have MP4.
 _KINDS = (

@@ -92,6 +92,7 @@ def test_the_set_on_disk(tmp_path):
         if path.is_dir():
             assert float(row["frame_rate"]) in (10.0, 12.0, 12.5, 15.0)
             continue
+        assert path.read_bytes() == (tmp_path / "b" / row["path"]).read_bytes()
         header = read_header(path)
         assert 2.5 < header.duration < 4.7 and min(header.shown) >= 72 and header.variable == (path.suffix == ".mkv")
     # A camera has one label and lies in one split.
