@@ -100,7 +100,7 @@ def test_pretraining_leaves_out_test_rows_their_groups_and_their_copies():
     rows, facts = made(["p", "q", "q", "r", "s"], fingerprints=["a", "b", "c", "b", "d"])
     kept, notes = pretraining_rows(rows, facts, codes(TRAIN, TEST, 0, 0, 0))
     assert kept.tolist() == [0, 4]
-    assert notes == ["pretraining: 1 test item and 2 of their groups left out (data.include_test=true keeps them)"]
+    assert notes == ["pretraining: 1 test item and 2 more of their groups left out (data.include_test=true keeps them)"]
 
 
 def test_include_test_keeps_them_and_says_so():

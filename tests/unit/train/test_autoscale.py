@@ -45,6 +45,18 @@ def test_gpu_run_fills_memory_by_processes_and_few_items_bound_it() -> None:
     assert few.data.batch_size == 8
 
 
+def test_few_large_items_are_told_how_to_fill_a_batch() -> None:
+    def line(shapes: list[tuple[int, ...]]) -> str:
+        return autoscale.batch_size(RunConfig(), 13, (1024,), CPU, shapes)[0]
+
+    assert line([(9_000,), (14_500,), (17_000,)]).endswith(
+        "(a quarter of 13 windows; items hold several: data.windows_per_item=14 reads more of them in a pass, "
+        "in larger batches)"
+    )
+    assert line([(90_000,)] * 3).count("windows_per_item=16 ") == 1
+    assert line([(1_100,)] * 13).endswith("(a quarter of 13 windows)")
+
+
 def test_given_values_stay() -> None:
     config = RunConfig(data={"batch_size": 12, "accumulate": 3}, trainer={"max_steps": 7, "precision": "64"})
     assert not autoscale.batch_size(config, 1000, (48,) * 3, CPU)

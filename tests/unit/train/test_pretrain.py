@@ -325,7 +325,7 @@ def test_one_that_asks_gets_labels_of_the_training_split_and_test_items_are_left
     monkeypatch.setattr(PretrainModule, "training_step", watched)
     result = toy_run("asks", data__manifest=str(manifest))
     assert seen == {0: 1, 1: 0, 2: 1, 3: 0, 4: -1, 5: -1}, "box and ball of the training split, no others"
-    assert "pretraining: 2 test items and 0 of their groups left out" in capsys.readouterr().out
+    assert "pretraining: 2 test items left out (data.include_test" in capsys.readouterr().out
     record = json.loads((tmp_path / "run" / "encoder.json").read_text())
     assert len(record["training"]["items"]) == 6
     assert result["split_id"] and (tmp_path / "run" / "splits.csv").read_text().count(",test\n") == 2

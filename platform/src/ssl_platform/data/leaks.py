@@ -158,9 +158,10 @@ def pretraining_rows(
         raise DataError(
             "pretraining: every item is a test item or of its group: pass data.include_test=true or other --data"
         )
+    others = len(out) - len(test_rows)
+    and_others = f" and {others:,} more of their groups" if others else ""
     return kept, [
-        f"pretraining: {counted(len(test_rows), 'test item')} and {len(out) - len(test_rows):,} of their groups "
-        "left out (data.include_test=true keeps them)"
+        f"pretraining: {counted(len(test_rows), 'test item')}{and_others} left out (data.include_test=true keeps them)"
     ]
 
 

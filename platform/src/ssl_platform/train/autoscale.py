@@ -17,6 +17,7 @@ CPU_CELLS = 1_800_000
 CPU_STEPS, CPU_STEPS_COMPARED = 500, 250
 """Steps of a run on a CPU: of minutes, where several views cost several times as much and teach as much sooner."""
 GPU_PASSES, GPU_STEPS = 100, (2_000, 100_000)
+_MOST_PER_ITEM = 16
 LARGEST_BATCH = 256
 BYTES_PER_CELL = 160
 """GPU memory a cell of a window needs over forward and backward with two views in 16-bit, with room to spare; measured
@@ -58,7 +59,13 @@ def resolve(config: RunConfig, key: str, value: Any, why: str, lines: list[str])
     lines.append(f"{key}={value} ({why})")
 
 
-def batch_size(config: RunConfig, windows: int, window: Sequence[int], machine: Machine) -> list[str]:
+def batch_size(
+    config: RunConfig,
+    windows: int,
+    window: Sequence[int],
+    machine: Machine,
+    shapes: Sequence[Sequence[int]] = (),
+) -> list[str]:
     """Resolve `data.batch_size`.
 
     Args:
@@ -66,6 +73,7 @@ def batch_size(config: RunConfig, windows: int, window: Sequence[int], machine: 
         windows: windows of one pass.
         window: cells read along each axis.
         machine: what the run has.
+        shapes: of the items, in cells: where few large ones keep the batch small, the line says what helps.
 
     Returns:
         The line to print, if it was `auto`.
@@ -77,6 +85,8 @@ def batch_size(config: RunConfig, windows: int, window: Sequence[int], machine: 
     share = machine.world * config.data.accumulate
     if config.data.batch_size == "auto":
         batch, why = _batch(windows, math.prod(window), machine, config.data.accumulate)
+        if "quarter" in why and not config.given("data.windows_per_item"):
+            why += _more_windows(shapes, window)
         resolve(config, "data.batch_size", batch, why, lines)
     batch = int(config.data.batch_size)
     if batch < share or batch % share:
@@ -126,6 +136,15 @@ def intervals(config: RunConfig) -> list[str]:
         every = min(500, max(25, steps // 10))
         resolve(config, "health.every", every, "a tenth of the run, between 25 and 500 steps", lines)
     return lines
+
+
+def _more_windows(shapes: Sequence[Sequence[int]], window: Sequence[int]) -> str:
+    """`; items hold about 16 windows: ...`, where the median item holds several; else nothing."""
+    held = sorted(math.prod(n // w for n, w in zip(shape, window, strict=True)) for shape in shapes)
+    room = min(_MOST_PER_ITEM, held[len(held) // 2]) if held else 0
+    if room < 2:
+        return ""
+    return f"; items hold several: data.windows_per_item={room} reads more of them in a pass, in larger batches"
 
 
 def _batch(windows: int, cells: int, machine: Machine, accumulate: int) -> tuple[int, str]:

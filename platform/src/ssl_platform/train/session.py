@@ -106,7 +106,7 @@ class Session:
         shapes = [row.shape for row in self.data.rows]
         window = window_of(config, domain, shapes, lines)
         self.windows = len(self.catalog) * config.data.windows_per_item
-        lines += autoscale.batch_size(config, self.windows, window, self.machine)
+        lines += autoscale.batch_size(config, self.windows, window, self.machine, shapes)
         batch = int(config.data.batch_size)
         for key, (value, why) in domain.defaults(len(self.catalog), batch).items():
             if not config.given(key):
