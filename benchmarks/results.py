@@ -182,6 +182,8 @@ def measured(case: Case, out: Path) -> dict[str, Any]:
     folder = out / "compared" / f"{case.run}-{case.protocol}-{case.hash}"
     result = api.compare(
         runs=[encoder],
+        labels=case.source.get("labels"),
+        data=case.source.get("data", ()),
         protocol=case.protocol.removesuffix("-few"),
         overrides={
             "compare.seeds": 1,
