@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -98,6 +100,17 @@ def test_members_that_authors_write_or_read(name: str) -> None:
 def test_every_name_that_may_be_imported_and_no_other() -> None:
     told = [line.split("|")[2] for line in section("What may be imported").splitlines() if line.startswith("| ")]
     assert set().union(*map(words, told)) == set(api.__all__)
+
+
+def test_names_for_domains_are_light() -> None:
+    """In a fresh interpreter: what the module of a domain may import without torch."""
+    rows = [line.split("|") for line in section("What may be imported").splitlines() if line.startswith("| ")]
+    light = {"declaring", "a domain", "windows", "errors"}
+    names = set().union(*(words(row[2]) for row in rows if row[1].strip() in light))
+    assert light <= {row[1].strip() for row in rows} and {"Domain", "Unreadable", "grid_windows"} <= names
+    code = f"import sys; from ssl_platform.api import {', '.join(sorted(names))}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_every_way_to_steer_the_kit() -> None:

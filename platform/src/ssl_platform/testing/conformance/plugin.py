@@ -96,7 +96,8 @@ def import_cost(module: str, limit: int) -> str:
     if heavy:
         raise Violation(
             f"importing {module} imports {', '.join(heavy)}",
-            "import heavy libraries inside the functions that use them; name factories by string",
+            "import heavy libraries inside the functions that use them; name factories by string; names of "
+            "ssl_platform.api about views, backbones and objectives bring torch: import them under TYPE_CHECKING",
         )
     if spent > limit:
         spent = min(spent, _measured(module)[0])  # a busy machine is not the plugin's fault
