@@ -63,7 +63,7 @@ def _notes(found: Header) -> str:
     """What was decided about a file and is not usual."""
     told = []
     if found.streams > 1:
-        told.append(f"stream {found.stream}, one of {found.streams}")
+        told.append(f"read from stream {found.stream}, one of {found.streams} with video")
     if found.variable:
         told.append("variable frame rate")
     if found.rotation:

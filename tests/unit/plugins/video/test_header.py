@@ -53,6 +53,20 @@ def test_sound_alone_is_no_video(tmp_path):
         read_header(sound_only(tmp_path / "x.mp4"))
 
 
+@pytest.mark.parametrize(
+    ("suffix", "why"),
+    [(".avi", "its video stream holds no frame"), (".mp4", "no video stream"), (".mkv", "not a readable video")],
+)
+def test_a_file_without_a_frame_is_refused(tmp_path, suffix, why):
+    """What a recorder leaves that was stopped before its first frame."""
+    with av.open(str(tmp_path / f"x{suffix}"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.start_encoding()
+    with pytest.raises(Unreadable, match=why):
+        read_header(tmp_path / f"x{suffix}")
+
+
 def test_one_frame_is_a_picture(tmp_path):
     with pytest.raises(Unreadable, match="one frame: a picture"):
         read_header(write_video(tmp_path / "x.mkv", FRAMES[:1], 10))
