@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ssl_platform.errors import ConfigError
 from ssl_platform.types import Layout
 
 GEOMETRIC = ("scale", "flip", "rotate", "rot90")
@@ -18,7 +19,7 @@ def axes(layout: Layout, name: str) -> tuple[int, ...]:
     for symmetry in layout.symmetries:
         base, _, letters = symmetry.partition(":")
         if base == name:
-            found |= {layout.spatial.index(a) for a in letters} if letters else set(range(layout.rank))
+            found |= {_axis(layout, symmetry, a) for a in letters} if letters else set(range(layout.rank))
     return tuple(sorted(found))
 
 
@@ -28,6 +29,20 @@ def planes(layout: Layout, name: str) -> tuple[tuple[int, int], ...]:
     for symmetry in layout.symmetries:
         base, _, letters = symmetry.partition(":")
         if base == name and len(letters) == 2:
-            a, b = sorted(layout.spatial.index(x) for x in letters)
+            a, b = sorted(_axis(layout, symmetry, letter) for letter in letters)
             found.add((a, b))
     return tuple(sorted(found))
+
+
+def _axis(layout: Layout, symmetry: str, letter: str) -> int:
+    """The number of a spatial axis.
+
+    Raises:
+        ConfigError: the layout has no such axis.
+    """
+    if letter not in layout.spatial:
+        raise ConfigError(
+            f"the symmetry {symmetry!r} names the axis {letter}, which the layout {layout.axes!r} lacks: "
+            f"name {' '.join(layout.spatial)}"
+        )
+    return layout.spatial.index(letter)
