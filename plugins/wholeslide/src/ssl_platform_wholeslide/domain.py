@@ -16,6 +16,7 @@ from ssl_platform_wholeslide.options import WholeSlideOptions
 from ssl_platform_wholeslide.slides import SUFFIXES
 
 if TYPE_CHECKING:
+    from ssl_platform.data.box import Box
     from ssl_platform.data.shards.about import Form
     from ssl_platform.views.operation import Operation
     from ssl_platform_wholeslide.placing import Placer
@@ -138,6 +139,12 @@ class WholeSlide(Domain):
     def cover(self, row: Row, size: Sequence[int], whole: bool = True) -> Sequence[Window]:
         """At most `data.tiles` tiles spread over the tissue, or the one nearest its middle."""
         return self._placer.cover(row, size, whole)
+
+    def label_box(self, row: Row, box: Box) -> Box:
+        """Pixels down and to the right of the slide's finest level, in cells of the grid of `data.mpp`."""
+        height, width = items.finest(row)
+        steps = (row.shape[0] / height, row.shape[1] / width)
+        return tuple((a * step, b * step) for (a, b), step in zip(super().label_box(row, box), steps, strict=True))
 
     def views(self) -> Sequence[Operation]:
         """Jitter of the stains."""

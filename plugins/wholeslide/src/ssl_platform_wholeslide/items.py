@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,11 @@ def rows_of(path: Path, options: WholeSlideOptions) -> Iterator[tuple[Row, Slide
 
     if not path.is_dir() and not is_dicom(path):
         slide = open_slide(path, options.reader)
-        yield _row(path, slide, *_group(path.name)), slide
+        row = _row(path, slide, *_group(path.name))
+        if path.suffix.lower() == ".mrxs":  # the file itself is a picture at most: what is in the slide lies beside it
+            row = row.replace(fingerprint=_content([path, path.with_suffix("") / "Slidedat.ini"]))
+        yield row, slide
         return
-    from ssl_platform.data.fingerprint import fingerprint
     from ssl_platform.data.identity import salted
 
     found, problem = series_of(path)
@@ -44,10 +46,17 @@ def rows_of(path: Path, options: WholeSlideOptions) -> Iterator[tuple[Row, Slide
         group = (salted(series.patient), "patient, hashed") if series.patient else _group(path.name)
         row = _row(path, slide, *group)
         short = hashlib.blake2b(series.uid.encode(), digest_size=4).hexdigest()
-        content = hashlib.blake2b("".join(map(fingerprint, series.files)).encode(), digest_size=16).hexdigest()
+        content = _content(series.files)
         yield row.replace(id=short, fingerprint=content, meta={**row.meta, "file": series.files[0].name}), slide
     if problem:
         raise Unreadable(problem)
+
+
+def _content(files: Sequence[Path]) -> str:
+    """Hash of the files of a slide."""
+    from ssl_platform.data.fingerprint import fingerprint
+
+    return hashlib.blake2b("".join(map(fingerprint, files)).encode(), digest_size=16).hexdigest()
 
 
 def through(row: Row, slide: Slide) -> Row:
@@ -162,6 +171,11 @@ def _sizes(text: object) -> list[tuple[int, int]]:
     """`1024x2048;256x512` to numbers; an empty text to none."""
     pairs = (size.split("x") for size in str(text or "").split(";") if size)
     return [(int(height), int(width)) for height, width in pairs]
+
+
+def finest(row: Row) -> tuple[int, int]:
+    """`(height, width)` of the finest level in pixels."""
+    return _sizes(row.meta["levels"])[0]
 
 
 def fitted(row: Row, options: WholeSlideOptions) -> Row:

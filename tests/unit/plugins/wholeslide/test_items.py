@@ -1,5 +1,7 @@
 """Scales: the manifest's, the file's, an option's, never a guess."""
 
+import shutil
+
 import pytest
 
 from ssl_platform.errors import Unreadable
@@ -7,7 +9,7 @@ from ssl_platform.types import Row
 from ssl_platform_wholeslide.items import grid, native_mpp, parse_mpp, rows_of
 from ssl_platform_wholeslide.options import WholeSlideOptions
 from ssl_platform_wholeslide.settle import settle
-from ssl_platform_wholeslide.testing import tissue_picture, write_svs
+from ssl_platform_wholeslide.testing import tissue_picture, write_mrxs, write_svs
 
 
 def row(scale=None, **meta):
@@ -77,3 +79,18 @@ def test_slides_without_a_scale_take_a_given_one_and_it_is_said():
     assert found == {"missing_mpp": (0.5, "1 slide stores no microns a pixel: taken to be data.mpp at full resolution")}
     assert settle([row()], WholeSlideOptions(missing_mpp=1.0))["mpp"][0] == 1.0
     assert "missing_mpp" not in settle([row()], WholeSlideOptions(mpp=0.5, missing_mpp=0.25))
+
+
+def test_slides_of_a_file_and_a_folder_are_told_apart_by_the_folder(tmp_path):
+    """The `.mrxs` files of two slides may be alike; the same slide elsewhere is the same content."""
+    picture = tissue_picture(256, 256)
+    for name in ("a", "b"):
+        write_mrxs(tmp_path / f"{name}.mrxs", picture, 0.5, (1, 2))
+    shutil.copytree(tmp_path / "a", tmp_path / "other" / "c")
+    shutil.copy(tmp_path / "a.mrxs", tmp_path / "other" / "c.mrxs")
+    prints = []
+    for path in (tmp_path / "a.mrxs", tmp_path / "b.mrxs", tmp_path / "other" / "c.mrxs"):
+        ((row, slide),) = rows_of(path, WholeSlideOptions())
+        slide.close()
+        prints.append(row.fingerprint)
+    assert prints[0] == prints[2] != prints[1] and all(prints)

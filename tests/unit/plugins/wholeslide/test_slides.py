@@ -7,13 +7,15 @@ import tifffile
 from ssl_platform.errors import Unreadable
 from ssl_platform_wholeslide.slides import open_slide
 from ssl_platform_wholeslide.slides.scale import ome_scale, stated
-from ssl_platform_wholeslide.testing import write_dicom, write_ome, write_svs
+from ssl_platform_wholeslide.testing import write_dicom, write_mrxs, write_ndpi, write_ome, write_svs
 from ssl_platform_wholeslide.writing import write_tiff
 
 MAKERS = {
     "tif": lambda folder, rgb: write_tiff(folder / "x.tif", rgb, 0.5, (1, 2, 4)),
     "svs": lambda folder, rgb: write_svs(folder / "x.svs", rgb, 0.5, (1, 2, 4)),
     "ome": lambda folder, rgb: write_ome(folder / "x.ome.tif", rgb, 0.5, (1, 2, 4)),
+    "ndpi": lambda folder, rgb: write_ndpi(folder / "x.ndpi", rgb, 0.5, (1, 2, 4)),
+    "mrxs": lambda folder, rgb: write_mrxs(folder / "x.mrxs", rgb, 0.5, (1, 2, 4)),
     "dicom": lambda folder, rgb: write_dicom(folder / "x", rgb, 0.5, (1, 2, 4)) / "77_3.dcm",
 }
 
@@ -22,8 +24,9 @@ MAKERS = {
 def test_every_container_gives_levels_scale_and_pixels(tmp_path, picture, kind):
     slide = open_slide(MAKERS[kind](tmp_path, picture))
     header = slide.header
-    assert header.levels == ((512, 640), (256, 320), (128, 160)) and header.mpp == pytest.approx((0.5, 0.5))
-    assert header.downsamples == (1.0, 2.0, 4.0)
+    # of NDPI OpenSlide makes further levels by decoding its JPEG smaller
+    assert header.levels[:3] == ((512, 640), (256, 320), (128, 160)) and header.mpp == pytest.approx((0.5, 0.5))
+    assert header.downsamples[:3] == (1.0, 2.0, 4.0)
     for level, step in enumerate((1, 2, 4)):
         region = slide.read(level, 160 // step, 200 // step, 64, 96)
         assert region.rgb.shape == (64, 96, 3) and region.rgb.dtype == np.uint8 and region.present is None
