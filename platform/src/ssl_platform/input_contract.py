@@ -29,6 +29,7 @@ class InputContract:
         spacing_unit: of `spacing`.
         size: cells along each axis of the views it was trained on.
         options: the domain's own settings that prepared the data (orientation, windows, modality).
+        wavelengths: centre of each channel in nm, None for one without; empty where no channel has any.
     """
 
     axes: str
@@ -38,6 +39,7 @@ class InputContract:
     spacing_unit: str = ""
     size: tuple[int, ...] = ()
     options: Mapping[str, Any] | None = None
+    wavelengths: tuple[float | None, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -46,7 +48,7 @@ class InputContract:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> InputContract:
         """The inverse of `as_dict`."""
-        tuples = ("channels", "units", "spacing", "size")
+        tuples = ("channels", "units", "spacing", "size", "wavelengths")
         known = {k: v for k, v in data.items() if k in cls.__dataclass_fields__}
         values: dict[str, Any] = {k: tuple(v) if k in tuples else v for k, v in known.items()}
         return cls(**values)

@@ -241,13 +241,24 @@ def contract_of(data: OpenData, model: Model) -> InputContract:
     """What the encoder's input must be, from the data it is trained on."""
     layout, spec = data.domain.layout, _spec(model)
     units = {channel.name: channel.unit for channel in layout.channels}
-    spacings = {tuple(round(s, 3) for s in row.spacing) for row in data.rows}
+    known = {channel.name: channel.wavelength for channel in layout.channels}
+    wavelengths = tuple(known.get(name) for name in spec.channels)
     return InputContract(
         axes=layout.axes,
         channels=tuple(spec.channels),
         units=tuple(units.get(name, "") for name in spec.channels),
-        spacing=next(iter(spacings)) if len(spacings) == 1 else (),
+        spacing=_common_spacing([row.spacing for row in data.rows]),
         spacing_unit=layout.unit,
         size=tuple(spec.size),
         options=data.domain.options.model_dump(mode="json"),
+        wavelengths=wavelengths if any(wavelengths) else (),
     )
+
+
+def _common_spacing(spacings: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """The median along each axis where all items lie within 1 % of it, else nothing."""
+    if not spacings or not spacings[0] or len({len(spacing) for spacing in spacings}) > 1:
+        return ()
+    table = np.asarray(spacings, dtype=np.float64)
+    middle = np.median(table, axis=0)
+    return tuple(float(f"{m:.6g}") for m in middle) if (np.abs(table - middle) <= 0.01 * middle).all() else ()
