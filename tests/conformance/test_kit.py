@@ -91,6 +91,16 @@ def test_a_strangers_domain_passes(kind: str, toy, hold: Hold) -> None:
         assert found["kit.floor"].status == found["run.resume"].status == found["windows.workers"].status == "passed"
 
 
+OPERATION = """    def views(self):
+        from ssl_platform.views.operation import Operation
+
+        class Ours(Operation):
+            name = "ours"
+
+            def apply(self, x, context, draws):
+                return {}, {{}}
+
+        return [Ours()]"""
 BROKEN = {
     "place() draws from the global generator": (
         """    def place(self, row, size, uniforms):
@@ -192,6 +202,100 @@ BROKEN = {
         return []""",
         "windows.cover",
         "0 windows",
+    ),
+    "the sample set has no labels": (
+        """    def sample_data(self, folder, seed=0):
+        manifest = super().sample_data(folder, seed)
+        manifest.write_text("path\\n" + "".join(f"item{i}.npy\\n" for i in range(8)), encoding="utf-8")
+        return manifest""",
+        "sample.written",
+        "0 distinct labels",
+    ),
+    "scan() says something else each time": (
+        """    def scan(self, path):
+        for row in super().scan(path):
+            yield row.replace(meta={"brightness": np.random.random()})""",
+        "index.repeat",
+        "differs the second time",
+    ),
+    "scan() gives a size of nothing": (
+        """    def scan(self, path):
+        for row in super().scan(path):
+            yield row.replace(spacing=(2.0,))""",
+        "index.rows",
+        "spacing=(2.0,)",
+    ),
+    "a folder is not looked through": (
+        """    def claims(self, path):
+        return False""",
+        "index.folder",
+        "",
+    ),
+    "an option has a name of the platform": (
+        """    class Options(ToyDomain.Options):
+        batch_size: int = 3""",
+        "declaration.options",
+        "data.batch_size is a key of the platform itself",
+    ),
+    "a task nobody evaluates": (
+        """    tasks = ("classification", "juggling")""",
+        "declaration.tasks",
+        "'juggling' is nobody's",
+    ),
+    "read() names its part otherwise": (
+        """    def read(self, row, window):
+        return {"picture": super().read(row, window)["main"]}""",
+        "windows.read",
+        "the parts ['picture']",
+    ),
+    "read() depends on what was read before": (
+        """    def read(self, row, window):
+        self.seen = getattr(self, "seen", 0) + 1
+        part = super().read(row, window)["main"]
+        part.data = part.data + self.seen
+        return {"main": part}""",
+        "windows.resume",
+        "starting at position 8 gives another batch",
+    ),
+    "related() gives one window where two are asked for": (
+        """    def related(self, row, reads, size, uniforms):
+        return [(row, self.place(row, size, uniforms[0]))]""",
+        "windows.related",
+        "gives 1 windows",
+    ),
+    "values are not in the units of the bounds": (
+        """    layout = Layout("C H W", (Channel("c0", bounds=(100.0, 200.0)),), unit="mm", meta=("brightness",))""",
+        "views.clean",
+        "its bounds are (100, 200)",
+    ),
+    "an operation leaves the physical range": (
+        OPERATION.format("x * 100.0").replace(
+            "def views",
+            'layout = Layout("C H W", (Channel("c0", bounds=(-8.0, 8.0)),), meta=("brightness",))\n\n    def views',
+        ),
+        "views.range",
+        "its bounds are (-8, 8)",
+    ),
+    "an operation looks at the whole batch": (
+        OPERATION.format("x - x.mean()"),
+        "views.repeat",
+        "changes with the other samples",
+    ),
+    "a front end looks at invalid cells": (
+        OPERATION.format("x").replace(
+            "            def apply",
+            "            def front_end(self, part):\n"
+            "                from dataclasses import replace\n\n"
+            "                return replace(part, data=part.data - part.data.float().mean((1, 2, 3), keepdim=True))\n\n"
+            "            def apply",
+        ),
+        "views.invalid",
+        "what invalid cells hold",
+    ),
+    "an operation waits for the device": (
+        OPERATION.format("x + float(x.mean() * 0)"),
+        "views.sync",
+        "waits for the device",
     ),
 }
 
