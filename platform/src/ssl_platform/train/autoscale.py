@@ -156,7 +156,8 @@ def _batch(windows: int, cells: int, machine: Machine, accumulate: int) -> tuple
         fit, what = CPU_CELLS // cells, f"CPU, windows of {cells:,} cells"
     most = max(2, windows // 4)
     batch = 1 << max(1, int(math.log2(max(2, min(fit, LARGEST_BATCH, most)))))
-    why = what if fit <= most else f"a quarter of {windows} windows"
+    some = f"a quarter of {windows} windows" if windows >= 8 else f"the least, for {windows} windows"
+    why = what if fit <= most else some
     return max(1, round(batch / share)) * share, why
 
 

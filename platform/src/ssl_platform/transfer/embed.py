@@ -75,7 +75,8 @@ def embed(config: RunConfig, out: Path, level: str = "item") -> dict[str, Any]:
     if unreadable:
         first = batches.failures[0]
         print(f"warning: {unreadable} items could not be read whole, e.g. {first.failed}: {first.reason}")
-    print(f"wrote {out}: {table.rows:,} {level}s of {items:,} items, {dim} numbers each")
+    rows = f"{items:,} items" if level == "item" else f"{table.rows:,} {level}s of {items:,} items"
+    print(f"wrote {out}: {rows}, {dim} numbers each")
     return {
         "command": "embed",
         "status": "done",
@@ -109,10 +110,8 @@ class Descriptions:
         self.labels, self.splits = [""] * len(self.ids), [""] * len(self.ids)
         part = _part_names(opened.codes)
         for entry, row in enumerate(data.facts.row.tolist()):
-            # An item with several labelled windows has no one label.
-            told = data.facts.label[entry] if data.facts.label else ""
-            same = self.labels[row] in ("", told)
-            self.labels[row], self.splits[row] = told if same else "", part[entry]
+            whole = data.facts.window[entry] is None  # a label of a window is none of its item's
+            self.labels[row], self.splits[row] = data.facts.label[entry] if whole else "", part[entry]
 
     def of(self, rows: np.ndarray) -> dict[str, Sequence[str]]:
         """The columns of some catalog rows."""
