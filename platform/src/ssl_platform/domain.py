@@ -20,6 +20,7 @@ from ssl_platform.types import Layout, Part, Row, Window
 if TYPE_CHECKING:
     import numpy as np
 
+    from ssl_platform.data.box import Box
     from ssl_platform.data.cache import Cache, Prepared
     from ssl_platform.data.catalog import Catalog
     from ssl_platform.views.operation import Operation
@@ -187,6 +188,36 @@ class Domain(Packs):
         from ssl_platform.data.window import grid_windows, place_center
 
         return grid_windows(row, size) if whole else [place_center(row, size)]
+
+    def label_box(self, row: Row, box: Box) -> Box:
+        """Where the `window` of a label lies, in cells of the item's normalised grid (fractions are fine).
+
+        By default seconds along a time axis in seconds, with all of the other axes; else cells of a grid that is the
+        source's own. A domain whose grid is the source turned, flipped, resampled or cut overrides it.
+
+        Args:
+            row: the item.
+            box: start and end along each axis as the table has them: `z0:z1,y0:y1,x0:x1` in the order the source
+                stores its axes, or `t0:t1` in seconds.
+
+        Returns:
+            Start and end along each axis of `row.shape`.
+
+        Raises:
+            DataError: the box cannot be of this item; says why and the fix, not which row.
+        """
+        if self.layout.points:
+            raise DataError(f"domain {self.name!r} takes no labels of windows: cut them out as files of their own")
+        time = self.layout.time_axis
+        if time is not None:
+            if len(box) != 1:
+                raise DataError("give t0:t1 in seconds")
+            step = row.spacing[time]
+            whole = tuple((0.0, float(n)) for n in row.shape)
+            return (*whole[:time], (box[0][0] / step, box[0][1] / step), *whole[time + 1 :])
+        if len(box) != len(row.shape):
+            raise DataError(f"has {len(box)} axes and the item {len(row.shape)}: give start:end along each")
+        return box
 
     def among(self, catalog: Catalog) -> Domain:
         """The domain as it places windows in the items of one catalog.

@@ -96,16 +96,3 @@ def test_what_cannot_be_put_together_is_refused_first(
         "labels.unit=group: group 'p2' has two labels, 'box' ('item4.npy') and 'ball' ('item5.npy'): "
         "give one label a group"
     )
-
-
-def test_labels_of_windows_are_refused_where_items_are_scored(
-    toy_encoder: Write, toy_data: Path, tmp_path: Path
-) -> None:
-    lines = ["path,label,window"]
-    for i in range(8):
-        lines += [f'item{i}.npy,a,"0:12,0:24,0:24"', f'item{i}.npy,b,"12:24,0:24,0:24"']
-    toy_data.write_text("\n".join(lines) + "\n")
-    assert refused(toy_encoder(), toy_data, tmp_path / "w") == (
-        "'item0.npy' has a label for its window 0:12,0:24,0:24: this command scores whole items; "
-        "give one label an item, or cut the windows out as files of their own"
-    )

@@ -69,14 +69,15 @@ def resolve(
     unmatched = [name for claims in sources for name in match(claims, matcher, config.allow_unmatched)]
     for claims in sources:
         resolve_masks(claims, roots)
-    entries = _make_entries(rows, sources)
+    layout = getattr(domain, "layout", None)
+    entries = _make_entries(rows, sources, layout is not None and layout.time_axis is not None)
     for claims in sources:
         _fill(rows, entries, claims)
     return _facts(rows, entries, sources, config, domain, task, unmatched)
 
 
-def _make_entries(rows: Sequence[Row], sources: Sequence[Claims]) -> _Entries:
-    """One entry an item, or one for each of its windows in order of appearance."""
+def _make_entries(rows: Sequence[Row], sources: Sequence[Claims], timed: bool) -> _Entries:
+    """One entry an item, or one for each of its windows in order of appearance; `timed` items take `t0:t1`."""
     windows: dict[int, dict[Box, None]] = {}
     for claims in sources:
         assert claims.row is not None
@@ -85,7 +86,7 @@ def _make_entries(rows: Sequence[Row], sources: Sequence[Claims]) -> _Entries:
             if text and i >= 0:
                 box = parse_box(text, claims.where(k))
                 rank = len(rows[i].shape)
-                if len(box) != rank:
+                if len(box) != rank and not (timed and len(box) == 1):
                     raise LabelError(
                         f"{claims.where(k)}: window {text!r} has {counted(len(box), 'axis', 'axes')} "
                         f"and {rows[i].id!r} has {rank}"

@@ -27,6 +27,7 @@ from ssl_platform.nn.spec import BackboneSpec
 from ssl_platform.opening import OpenData, open_data
 from ssl_platform.plan import Plan
 from ssl_platform.train.assemble import fit_normaliser, patch_of, window_of
+from ssl_platform.transfer.label_windows import item_of, windows_as_items
 from ssl_platform.transfer.task import Task
 from ssl_platform.transfer.units import check_unit
 from ssl_platform.views.maker import ViewMaker
@@ -73,7 +74,8 @@ class Opened:
     def overlap(self) -> str:
         """How many test items were in pretraining."""
         tested = np.unique(self.data.facts.row[(self.codes == 3).any(axis=0)])
-        prints = [self.data.catalog.row(int(i)).fingerprint for i in tested]
+        rows = (item_of(self.data.catalog.row(int(i))) for i in tested)
+        prints = list({row.id: row.fingerprint for row in rows}.values())
         seen = self.encoder.trained_on(prints)
         if self.encoder.path is None:
             return f"0 of {len(prints)} test items were in pretraining: the weights are random"
@@ -128,7 +130,7 @@ def open_transfer(config: RunConfig, *, quarantine: Path | None = None, labels: 
         raise LabelError("no labels found: give --labels (a table, a folder of masks, folders, name:REGEX)")
     lines = list(data.lines)
     if labels:
-        check_labels(config, data)
+        check_labels(config, data, windows=True)
         if config.labels.unit == "group":
             lines.append("labels.unit=group: the scores of a group's items are averaged, metrics count groups")
     if record is None:
@@ -144,26 +146,36 @@ def open_transfer(config: RunConfig, *, quarantine: Path | None = None, labels: 
                 f"{found.path}: was trained on channels {list(record.contract.channels)}, the data has "
                 f"{list(row.channels)}"
             )
+    if labels:
+        data, said = windows_as_items(data)
+        lines += said
     codes, said = fewer_labels(data.facts, data.splits.codes, config.labels)
     lines += said
     window = tuple(found.record.backbone.size)
     return Opened(config, found, data, codes, clean_maker(config, data, window), window, lines)
 
 
-def check_labels(config: RunConfig, data: OpenData) -> None:
-    """Refuse labels that whole items cannot be scored with, before anything is computed.
+def check_labels(config: RunConfig, data: OpenData, windows: bool = False) -> None:
+    """Refuse labels that cannot be scored, before anything is computed.
+
+    Args:
+        config: `labels.*`.
+        data: opened.
+        windows: whether labels of windows of an item are scored; masks never are so.
 
     Raises:
-        LabelError: a table gives labels to windows, of which an item would get them all; or a group has two labels.
+        LabelError: a table gives labels to windows and only whole items are scored; or a group has two labels.
         ConfigError: `labels.unit` does not suit the task.
     """
     facts = data.facts
     if facts.layout is None:
         return
-    for entry in np.flatnonzero(facts.labelled & ~facts.whole).tolist():
+    masks = facts.layout.kind == "segmentation"
+    for entry in np.flatnonzero(facts.labelled & ~facts.whole).tolist() if masks or not windows else ():
+        what = "mask" if masks else "label"
         raise LabelError(
-            f"{facts.id[entry]!r} has a label for its window {box_text(facts.window[entry])}: this command scores "
-            "whole items; give one label an item, or cut the windows out as files of their own"
+            f"{facts.id[entry]!r} has a {what} for its window {box_text(facts.window[entry])}, and here whole items "
+            f"are scored: give one {what} an item, or cut the windows out as files of their own"
         )
     check_unit(config.labels.unit, facts.layout.kind, facts)
 

@@ -64,6 +64,11 @@ class Layout:
         return ("X", "Y", "Z") if self.points else tuple(self.axes.split()[1:])
 
     @property
+    def time_axis(self) -> int | None:
+        """Which spatial axis is time in seconds, if one is."""
+        return self.spatial.index("T") if self.unit == "s" and "T" in self.spatial else None
+
+    @property
     def rank(self) -> int:
         """Number of spatial axes S."""
         return len(self.spatial)

@@ -17,6 +17,7 @@ from ssl_platform_audio.options import AudioOptions
 from ssl_platform_audio.readers import OTHERS, SUFFIXES
 
 if TYPE_CHECKING:
+    from ssl_platform.data.box import Box
     from ssl_platform.data.prepared import Prepared
     from ssl_platform.views.operation import Operation
 
@@ -124,6 +125,12 @@ class Audio(Domain):
         wanted = self.cache is not None and self.options.foreground == "auto" and not fits
         cells = self.cache.open(row, self).foreground if wanted and self.cache is not None else None
         return place_foreground(cells, row, size, uniforms, self.options.foreground_fraction)
+
+    def label_box(self, row: Row, box: Box) -> Box:
+        """Seconds to frames, of all bins; what is left of the last hop counts to the last frame."""
+        bins, (start, end) = super().label_box(row, box)
+        frames = row.shape[1]
+        return bins, (start, min(end, float(frames)) if end < frames + 1 else end)
 
     def related(
         self, row: Row, reads: Reads, size: Sequence[int], uniforms: np.ndarray

@@ -17,6 +17,7 @@ from ssl_platform_medical3d.readers import SUFFIXES
 if TYPE_CHECKING:
     import numpy as np
 
+    from ssl_platform.data.box import Box
     from ssl_platform.data.prepared import Prepared
     from ssl_platform.views.operation import Operation
 
@@ -112,6 +113,12 @@ class Medical3D(Domain):
 
         cells = self.cache.open(row, self).foreground if self.cache and self.options.foreground == "auto" else None
         return place_foreground(cells, row, size, uniforms, self.options.foreground_fraction)
+
+    def label_box(self, row: Row, box: Box) -> Box:
+        """Voxels along the source's own index axes i, j, k, turned, flipped and scaled into the normalised grid."""
+        from ssl_platform_medical3d.items import label_box
+
+        return label_box(row, super().label_box(row, box), self.options)
 
     def views(self) -> Sequence[Operation]:
         """HU windows, gamma and bias fields."""

@@ -12,16 +12,19 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ssl_platform.errors import DataError, Unreadable
 from ssl_platform.types import Row
 from ssl_platform_medical3d.intensity import is_hounsfield
 from ssl_platform_medical3d.options import Medical3DOptions, parse_spacing
-from ssl_platform_medical3d.orientation import codes_of, orientation_of
+from ssl_platform_medical3d.orientation import affine_of_codes, codes_of, orientation_of
 from ssl_platform_medical3d.readers import reader_of, stem
 from ssl_platform_medical3d.readers.header import Header
 from ssl_platform_medical3d.resample import target_grid
+
+if TYPE_CHECKING:
+    from ssl_platform.data.box import Box
 
 _SUBJECT = re.compile(r"(?:^|[_/\\])(sub-[A-Za-z0-9]+)(?=[_/\\.]|$)")
 _NNUNET_FOLDER = re.compile(r"images(Tr|Ts|Val)$")
@@ -182,6 +185,32 @@ def native_spacing(row: Row, options: Medical3DOptions) -> tuple[float, float, f
     if isinstance(options.spacing, tuple):
         return options.spacing
     raise Unreadable("its voxel size is not stored: set data.spacing=[z,y,x] in mm, or a manifest column 'spacing'")
+
+
+def label_box(row: Row, box: Box, options: Medical3DOptions) -> Box:
+    """A box of source voxels in cells of the row's normalised grid D, H, W.
+
+    Args:
+        row: fitted.
+        box: start and end along the source's index axes i, j, k.
+        options: the domain's.
+
+    Raises:
+        DataError: it ends outside the source.
+    """
+    orientation = orientation_of(affine_of_codes(str(row.meta["orientation"]), (1.0, 1.0, 1.0)))
+    native = tuple(int(n) for n in str(row.meta["native_shape"]).split("x"))
+    spacing = native_spacing(row, options)
+    cells = []
+    for k, (axis, flip) in enumerate(zip(orientation.axes, orientation.flips, strict=True)):
+        low, high = box[axis]
+        if high > native[k]:
+            raise DataError(f"ends at voxel {high:g} of {native[k]} along {'ijk'[axis]}; correct the row")
+        if flip:
+            low, high = native[k] - high, native[k] - low
+        step = 1.0 if native[k] == row.shape[k] else row.spacing[k] / spacing[k]
+        cells.append((low / step, high / step))
+    return tuple(cells)
 
 
 def fit(row: Row, options: Medical3DOptions) -> Row:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ssl_platform.data.shards.packing import Packed
 from ssl_platform.domain import Domain, DomainOptions
+from ssl_platform.errors import DataError
 from ssl_platform.plan import Reads
 from ssl_platform.types import Layout, Part, Row, Window
 from ssl_platform_multispectral.find import SUFFIXES, find
@@ -18,6 +19,7 @@ from ssl_platform_multispectral.options import MultispectralOptions
 from ssl_platform_multispectral.registry import channels_named, known_channels
 
 if TYPE_CHECKING:
+    from ssl_platform.data.box import Box
     from ssl_platform.data.catalog import Catalog
     from ssl_platform.data.shards.held import Located
     from ssl_platform.views.operation import Operation
@@ -205,6 +207,14 @@ class Multispectral(Domain):
         check_places(self._catalog, near)
         first = self.place(row, size, uniforms[0])
         return [(row, first), *near.elsewhen(row, first, reads.count - 1, uniforms[1:, -1], size)]
+
+    def label_box(self, row: Row, box: Box) -> Box:
+        """None: bands of unlike cells, and tiles of a large scene, have no pixels in common that a table could count.
+
+        Raises:
+            DataError: always.
+        """
+        raise DataError("domain 'multispectral' takes no labels of windows: cut them out as files of their own")
 
     def views(self) -> Sequence[Operation]:
         """Spectral jitter, clouds and speckle."""

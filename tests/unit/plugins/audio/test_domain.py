@@ -8,12 +8,14 @@ import soundfile
 import torch
 
 from ssl_platform.config.schema import ViewsConfig
+from ssl_platform.data.box import parse_box
 from ssl_platform.data.cache import Cache
 from ssl_platform.data.collate import collate
 from ssl_platform.data.scan import scan
 from ssl_platform.data.window import grid_windows
 from ssl_platform.errors import DataError
 from ssl_platform.plan import Plan, Reads
+from ssl_platform.transfer.label_windows import cells_of
 from ssl_platform.types import Sample, Window
 from ssl_platform.views.maker import ViewMaker
 from ssl_platform_audio.domain import Audio
@@ -49,6 +51,16 @@ def spectra(domain, row, *windows):
     batch = collate(samples, domain.layout)
     maker = ViewMaker(domain.layout, Plan.augmented(1), ViewsConfig(), tuple(domain.views()), window=windows[0].size)
     return maker.clean(batch)
+
+
+def test_windows_of_labels_are_seconds(domain, tmp_path):
+    row = row_of(domain, tmp_path / "a.wav", sound(3.004))
+    mels, frames = row.shape
+    assert frames == 300 and cells_of(domain, row, parse_box("1:2.005s", "")) == ((0, mels), (100, 201))
+    assert cells_of(domain, row, parse_box("2.5:3.004", "")) == ((0, mels), (250, 300))
+    for text, why in (("2:3.2", "outside the item"), ("0:1,0:1", "give t0:t1 in seconds")):
+        with pytest.raises(DataError, match=why):
+            cells_of(domain, row, parse_box(text, ""))
 
 
 def test_a_window_reads_its_own_samples_only_and_is_a_piece_of_the_whole(domain, tmp_path):

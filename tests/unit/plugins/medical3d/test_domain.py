@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ssl_platform.data.box import parse_box
 from ssl_platform.data.cache import Cache
 from ssl_platform.data.scan import scan
 from ssl_platform.errors import DataError
+from ssl_platform.transfer.label_windows import cells_of
 from ssl_platform.types import Window
 from ssl_platform_medical3d.domain import Medical3D
 from ssl_platform_medical3d.intensity import unlike_set
 from ssl_platform_medical3d.options import Medical3DOptions
+from ssl_platform_medical3d.orientation import affine_of_codes
 from ssl_platform_medical3d.readers import nifti
 from ssl_platform_medical3d.testing import write_dicom_series
 
@@ -38,6 +41,22 @@ def test_windows_come_from_the_cache(domain, tmp_path):
     assert np.array_equal(part.data[0], data.transpose(2, 1, 0)[2:10, 3:11, 4:12])
     beyond = domain.read(row, Window((12, -2, 0), (8, 8, 8)))["main"]
     assert beyond.valid is not None and beyond.valid[:4, 2:, :].all() and not beyond.valid[4:].any()
+
+
+@pytest.mark.parametrize("codes", ["LPS", "IRP", "SAR"])
+def test_windows_of_labels_follow_orientation_and_spacing(codes, tmp_path):
+    domain = Medical3D(Medical3DOptions(modality="ct", spacing=(1.0, 1.5, 2.0)))
+    data = np.full((20, 18, 16), -1000, np.int16)
+    data[2:7, 3:9, 4:10] = 1000
+    affine = affine_of_codes(codes, (2.0, 3.0, 1.0))
+    row = next(iter(domain.scan(nifti.write(tmp_path / "x.nii.gz", data, affine))))
+    cells = cells_of(domain, row, parse_box("2:7,3:9,4:10", ""))
+    bright = np.argwhere(domain.prepare(row).data[0] > 0)
+    found = list(zip(bright.min(0).tolist(), (bright.max(0) + 1).tolist(), strict=True))
+    # A cell the window ends within is read: it may be bright by less than half.
+    assert all(low <= a <= low + 1 and b <= high <= b + 1 for (low, high), (a, b) in zip(cells, found, strict=True))
+    with pytest.raises(DataError, match="ends at voxel 17 of 16 along k; correct the row"):
+        cells_of(domain, row, parse_box("2:7,3:9,4:17", ""))
 
 
 def test_windows_favour_the_body(domain, tmp_path):
