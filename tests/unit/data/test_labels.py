@@ -4,8 +4,9 @@ import pytest
 from ssl_platform.config.schema import LabelsConfig
 from ssl_platform.data.labels import resolve
 from ssl_platform.data.manifest import read_manifest
+from ssl_platform.domain import Domain
 from ssl_platform.errors import DataError, LabelError
-from ssl_platform.types import Row
+from ssl_platform.types import Layout, Row
 
 
 def rows(*ids, **fields):
@@ -85,6 +86,16 @@ def test_contradictions_are_one_line_with_both_places(tmp_path, text, message):
     with pytest.raises(DataError) as error:
         facts(tmp_path, text, rows("a.nii", "b.nii"))
     assert str(error.value) == message
+
+
+def test_windows_in_seconds_where_an_axis_is_time(tmp_path):
+    class Timed(Domain):
+        layout = Layout("C F T", unit="s")
+
+    text = "path,label,window\na,x,0:1.5\na,y,1.5:2s\nb,x,\n"
+    config = LabelsConfig(source=table(tmp_path, text))
+    found = resolve(rows("a", "b", group="g"), config, roots=["/d"], domain=Timed())
+    assert found.window == (((0, 1.5),), ((1.5, 2),), None) and found.label == ("x", "y", "x")
 
 
 def test_the_same_label_twice_is_fine(tmp_path):

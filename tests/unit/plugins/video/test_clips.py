@@ -9,6 +9,7 @@ from ssl_platform.types import Row, Window
 from ssl_platform_video.clips import at_other_speeds, at_other_times, multi_clip_windows, sped_up
 from ssl_platform_video.domain import Video
 from ssl_platform_video.header import Header
+from ssl_platform_video.options import VideoOptions
 
 HEADER = Header(0, 1, 0.0, 12.5, 375, 30.0, False, 64, 96)
 ROW = Row("x", "/x", (100, 64, 96), (0.125, 1.0, 1.0), meta=HEADER.as_meta())
@@ -17,6 +18,10 @@ RNG = np.random.default_rng(0)
 
 def draw(count):
     return RNG.random((count, 5))
+
+
+def test_windows_of_labels_are_seconds_of_the_whole_picture():
+    assert Video(VideoOptions()).label_box(ROW, ((1.5, 12.5),)) == ((12, 100), (0, 64), (0, 96))
 
 
 @pytest.mark.parametrize(("gap", "least"), [(None, 16), (1.0, 8), (5.0, 40)])
@@ -59,8 +64,6 @@ def test_the_domain_offers_them():
 
 
 def test_test_views_stand_for_a_video_where_they_are_asked_for():
-    from ssl_platform_video.options import VideoOptions
-
     size = (16, 64, 64)
     assert Video(VideoOptions(test_views=(5, 3))).cover(ROW, size) == multi_clip_windows(ROW, size)
     assert len(Video(VideoOptions(test_views=(5, 3))).cover(ROW, size, whole=False)) == 1

@@ -6,7 +6,8 @@ import pytest
 
 from ssl_platform.errors import Unreadable
 from ssl_platform.types import Row
-from ssl_platform_wholeslide.items import grid, native_mpp, parse_mpp, rows_of
+from ssl_platform_wholeslide.domain import WholeSlide
+from ssl_platform_wholeslide.items import fitted, grid, native_mpp, parse_mpp, rows_of
 from ssl_platform_wholeslide.options import WholeSlideOptions
 from ssl_platform_wholeslide.settle import settle
 from ssl_platform_wholeslide.testing import tissue_picture, write_mrxs, write_svs
@@ -47,6 +48,14 @@ def test_grid_of_rows_follows_the_options():
     assert grid(row(0.25), WholeSlideOptions()).shape == (1000, 2000)
     assert grid(row(0.25), WholeSlideOptions(mpp=1.0)).shape == (250, 500)
     assert grid(row(0.25, mpp="0.5"), WholeSlideOptions(mpp=1.0)).shape == (500, 1000)
+
+
+def test_windows_of_labels_are_pixels_of_the_finest_level():
+    options = WholeSlideOptions(mpp=1.0)
+    assert WholeSlide(options).label_box(fitted(row(0.25), options), ((100, 200), (400, 2000))) == (
+        (25, 50),
+        (100, 500),
+    )
 
 
 def test_groups_are_tcga_cases_else_the_file(tmp_path):
