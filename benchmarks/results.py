@@ -44,7 +44,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
             "objective.teacher_temperature": [0.04, 0.04],
         },
     },
-    "multispectral": {"mae": {}},
+    "multispectral": {"mae": {"trainer.max_steps": 1500, "views.global_scale": [0.7, 1.0]}},
     "wholeslide": {"simclr": {}},
     "video": {"mae": {}},
     "audio": {"mae": {}},
