@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.util import Finalize
 from typing import Any
 
 import torch
@@ -49,6 +52,22 @@ class _Deliveries(Dataset[Delivery]):
             return Delivery(None, error=error)
 
 
+def _leave_at_once(worker: int) -> None:
+    """Lets a worker that was told to stop end without taking its interpreter down.
+
+    The end of an interpreter ends the thread that hands over tensors wherever it is; inside torch's own code that
+    aborts the process, and the run is told that a reader died.
+    """
+    Finalize(None, _leave, exitpriority=-100)
+
+
+def _leave() -> None:
+    if sys.exc_info()[0] is None:  # else the error has to reach the exit code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
 class Waiting:
     """Counts the seconds spent waiting for data."""
 
@@ -89,6 +108,7 @@ def deliver(
         pin_memory=pin,
         multiprocessing_context=start_method if workers else None,
         prefetch_factor=prefetch if workers else None,
+        worker_init_fn=_leave_at_once if workers else None,
         # torch draws a seed for its workers; from the global generator it would move the run's own random numbers
         generator=torch.Generator(),
     )
