@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ssl_platform.testing.objectives import gradient_of, small
+from ssl_platform.testing.objectives import gradient_of, names, small
 from ssl_platform.testing.processes import run_pair
 
-NAMES = ["simclr", "vicreg", "byol", "dino", "swav", "mae", "i-jepa"]
+NAMES = names()
 
 
 @pytest.fixture(scope="module")

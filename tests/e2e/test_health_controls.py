@@ -17,7 +17,7 @@ from ssl_platform.objectives.contrastive.simclr import SimCLR
 from ssl_platform.objectives.distillation.byol import BYOL
 from ssl_platform.objectives.embedding import mean_of, pooled
 from ssl_platform.objectives.predictive.i_jepa import IJEPA
-from ssl_platform.testing.objectives import SMALL, small, small_backbone
+from ssl_platform.testing.objectives import small, small_backbone
 from ssl_platform.testing.toy import toy_batch, toy_layout
 from ssl_platform.train import optim
 from ssl_platform.train.health import FIRST_STEPS, LossTrail, Verdict, judge
@@ -55,13 +55,13 @@ class NoSlowTeacher(IJEPA):
 
 
 CONTROLS: dict[str, tuple[Callable[[], Objective], float]] = {
-    "simclr": (lambda: NoNegatives(SimCLR.Config(**SMALL["simclr"])), 2e-3),
+    "simclr": (lambda: NoNegatives(small("simclr").config), 2e-3),
     "vicreg": (lambda: small("vicreg", var=0.0, cov=0.0), 2e-3),
-    "byol": (lambda: NoStopGradient(BYOL.Config(**SMALL["byol"])), 2e-3),
+    "byol": (lambda: NoStopGradient(small("byol").config), 2e-3),
     "dino": (lambda: small("dino", centring=False, momentum=0.9), 2e-3),
     "swav": (lambda: small("swav", balanced=False), 2e-3),
     "mae": (lambda: small("mae"), 0.0),
-    "i-jepa": (lambda: NoSlowTeacher(IJEPA.Config(**SMALL["i-jepa"])), 2e-3),
+    "i-jepa": (lambda: NoSlowTeacher(small("i-jepa").config), 2e-3),
 }
 
 

@@ -10,7 +10,7 @@ from ssl_platform.config.compose import compose
 from ssl_platform.config.overrides import flatten
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.errors import ConfigError, PluginError
-from ssl_platform.plugins import Registry, check_fit, missing_requirement, registry
+from ssl_platform.plugins import Registry, check_fit, check_given, missing_requirement, registry
 
 RESUME_MAY_CHANGE = (
     "run",
@@ -122,6 +122,7 @@ def for_pretraining(config: RunConfig) -> RunConfig:
         raise PluginError(problem)
     if all(config.objective[setting.name] == setting.default for setting in objective.settings):
         check_fit(objective.name, objective.needs, known.domain(config.domain), backbone, known.objectives())
+        check_given(objective.name, objective.needs, config.models)
     return config
 
 

@@ -52,5 +52,10 @@ def test_errors(folder: Path) -> None:
 @pytest.mark.parametrize("recipe", recipes.recipes(), ids=lambda recipe: recipe.name)
 def test_every_shipped_recipe_is_valid(recipe: recipes.Recipe) -> None:
     assert recipe.summary, "the first line says in a comment what it is"
-    config = configure("pretrain", recipes=[recipe.name])
-    assert config.domain == recipe.name.split("/")[0]
+    folder = recipe.name.split("/")[0]
+    if folder == "objectives":  # a method's published settings, for any domain
+        config = configure("pretrain", recipes=[recipe.name], domain="multispectral")
+        assert config.objective["name"] == recipe.name.split("/")[1] and "domain" not in load_recipe(recipe.name).values
+    else:
+        config = configure("pretrain", recipes=[recipe.name])
+        assert config.domain == folder

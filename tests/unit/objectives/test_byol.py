@@ -1,5 +1,6 @@
 """Card B02."""
 
+import pytest
 import torch
 
 from ssl_platform.testing.fit import fit
@@ -19,6 +20,7 @@ def test_momentum_counts_optimiser_steps_from_m0_to_1() -> None:
     assert seen[0] == 0.9 and abs(seen[1] - 0.95) < 1e-9 and seen[2] == 1.0
 
 
+@pytest.mark.slow  # the collapsed controls of tests/e2e train in every run
 def test_without_predictor_it_collapses_and_with_it_not() -> None:
     """Spread of the unit-length projections over a batch: 1 when they point everywhere, 0 when they are all alike."""
 

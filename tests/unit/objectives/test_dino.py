@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from ssl_platform.objectives.base import total_of
@@ -61,6 +62,7 @@ def test_last_layer_stands_still_while_frozen() -> None:
     assert moved == [False, False, False, False, True, True]
 
 
+@pytest.mark.slow  # the collapsed controls of tests/e2e train in every run
 def test_centring_alone_is_uniform_and_sharpening_alone_is_one_hot() -> None:
     """The two ways to collapse, and the method between them."""
 

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from ssl_platform.objectives.base import total_of
@@ -58,6 +59,7 @@ def test_queue_joins_after_its_start_and_changes_the_codes() -> None:
     assert used == [False, False, True, True]
 
 
+@pytest.mark.slow  # the collapsed controls of tests/e2e train in every run
 def test_softmax_codes_collapse_where_balanced_codes_do_not() -> None:
     def usage(balanced: bool) -> float:
         torch.manual_seed(0)

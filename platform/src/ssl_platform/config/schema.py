@@ -230,6 +230,7 @@ class RunConfig(Section):
     probe: ProbeConfig = Field(default_factory=lambda: ProbeConfig())
     compare: CompareConfig = Field(default_factory=lambda: CompareConfig())
     cache: CacheConfig = Field(default_factory=lambda: CacheConfig())
+    models: dict[str, str] = Field({}, description="frozen models an objective is given: models.teacher=RUN")
     init: str | None = Field(None, description="run or encoder file to start from (--init)")
     licence: str | None = Field(None, description="your licence of the encoder, e.g. CC-BY-4.0; encoder.json says it")
     run: str | None = Field(None, description="run folder (--run)")

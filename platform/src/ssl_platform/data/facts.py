@@ -91,6 +91,11 @@ class Facts:
         return known.any(axis=1) if known.ndim == 2 else known
 
     @property
+    def classes(self) -> int:
+        """How many classes the labels name, 0 where they are none or no classes."""
+        return len(self.layout.classes) if self.layout is not None and self.layout.kind == "classification" else 0
+
+    @property
     def whole(self) -> np.ndarray:
         """`[n]` bool, whether an entry speaks of all its item, not of a window."""
         return np.array([window is None for window in self.window], dtype=bool)

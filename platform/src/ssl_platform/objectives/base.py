@@ -47,6 +47,19 @@ class Player:
     active: Callable[[Step], bool] = field(default=lambda step: True)
 
 
+@dataclass(frozen=True)
+class TrainingSet:
+    """What an objective may know of the data before it is built.
+
+    Attributes:
+        windows: windows of stable identity: `View.index` lies in `[0, windows)`, which is the size of a bank.
+        classes: of the labels, 0 where they are no classes or the objective reads none.
+    """
+
+    windows: int = 0
+    classes: int = 0
+
+
 @dataclass
 class Export:
     """Which weights are the result.
@@ -68,6 +81,9 @@ class Objective(nn.Module):
 
     Args:
         config: an instance of the class's `Config`.
+
+    Attributes:
+        data: what it trains on, known before `build`.
     """
 
     name: ClassVar[str] = ""
@@ -79,6 +95,7 @@ class Objective(nn.Module):
     def __init__(self, config: ObjectiveConfig | None = None) -> None:
         super().__init__()
         self.config: Any = config if config is not None else self.Config()
+        self.data = TrainingSet()
 
     @classmethod
     def plan(cls, config: ObjectiveConfig | None = None) -> Plan:

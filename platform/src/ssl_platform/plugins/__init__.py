@@ -25,7 +25,7 @@ from ssl_platform.plugins.declarations import (
     ProtocolDeclaration,
     TaskDeclaration,
 )
-from ssl_platform.plugins.fit import check_fit, fitting, missing
+from ssl_platform.plugins.fit import check_fit, check_given, fitting, missing
 from ssl_platform.plugins.hookspecs import ACCEPTED, API, HOOKS, hookimpl
 from ssl_platform.plugins.loader import GROUP, PluginRecord, discover
 from ssl_platform.plugins.registry import Registry, disable, missing_requirement, registry, reset
@@ -48,6 +48,7 @@ __all__ = [
     "Setting",
     "TaskDeclaration",
     "check_fit",
+    "check_given",
     "disable",
     "discover",
     "fitting",

@@ -5,7 +5,7 @@ A mismatch is one line that says what is missing and which objectives fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ssl_platform.errors import ConfigError
 from ssl_platform.plan import Plan
@@ -94,4 +94,25 @@ def check_fit(
         raise ConfigError(
             f"objective {name!r} needs {', '.join(gaps)}, which domain {domain.name!r} with backbone "
             f"{backbone.name!r} does not offer; objectives that fit: {fit}"
+        )
+
+
+def check_given(name: str, plan: Plan, given: Mapping[str, str]) -> None:
+    """Refuse models that are missing or that nobody asked for, before data is opened.
+
+    Args:
+        name: the objective's.
+        plan: its needs.
+        given: run or encoder file by the model's name.
+
+    Raises:
+        ConfigError: one line with the key to set.
+    """
+    wanted = [model for model, spec in plan.models if spec.kind == "frozen"]
+    if unknown := sorted(set(given) - set(wanted)):
+        takes = f"takes {', '.join(f'models.{w}' for w in wanted)}" if wanted else "takes no models"
+        raise ConfigError(f"models.{unknown[0]}={given[unknown[0]]}: objective {name!r} {takes}")
+    if lacking := [model for model in wanted if model not in given]:
+        raise ConfigError(
+            f"objective {name!r} needs a trained encoder: models.{lacking[0]}=RUN, a run folder or encoder file"
         )

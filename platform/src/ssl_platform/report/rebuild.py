@@ -28,7 +28,9 @@ def rebuild(run: Path) -> Subject:
     rows, _ = pretraining_rows(data.rows, data.facts, data.splits.codes, config.data.include_test)
     window = tuple(int(n) for n in config.data.window)
     # Every setting is resolved in config.yaml, so the size of the run decides nothing any more.
-    size = RunSize(len(rows), int(config.data.batch_size), int(config.trainer.max_steps), 1, 1, False)
+    windows = len(rows) * config.data.windows_per_item
+    steps, classes = int(config.trainer.max_steps), data.facts.classes
+    size = RunSize(windows, int(config.data.batch_size), steps, 1, 1, False, classes)
     model = assemble(config, data.domain, data.catalog.channels, window, lambda backbone: size)
     model.finish()
     export = model.objective.export(model.backbone)

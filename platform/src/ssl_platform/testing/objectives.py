@@ -2,37 +2,85 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ssl_platform.config.schema import ViewsConfig
+from ssl_platform.config.schema import RunConfig, ViewsConfig
 from ssl_platform.distributed import rank, world
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.backbones import build
-from ssl_platform.objectives.base import Objective, total_of
+from ssl_platform.nn.frozen import Frozen
+from ssl_platform.objectives.base import Objective, TrainingSet, total_of
 from ssl_platform.objectives.load import load_objective
+from ssl_platform.objectives.manifest import MANIFEST
 from ssl_platform.testing.toy import toy_batch, toy_layout
+from ssl_platform.train.given import build_like
+from ssl_platform.train.scale import RunSize, shrink
 from ssl_platform.types import Batch, PartBatch, Step, View, Views
 from ssl_platform.views.maker import ViewMaker
+
+ITEMS, CLASSES = 64, 4
+"""What the toy set holds: pass `items=ITEMS` to `toy_batch`, for banks have one row an item."""
 
 SMALL: dict[str, dict[str, Any]] = {
     "simclr": {"proj_dims": (32, 16)},
     "vicreg": {"proj_dims": (32, 32)},
     "byol": {"proj_dims": (32, 16), "pred_dims": (32, 16)},
-    "dino": {"prototypes": 24, "hidden": 32, "bottleneck": 16, "local_crops": 2, "freeze_last_layer": "0"},
-    "swav": {"prototypes": 12, "proj_dims": (32, 16), "local_crops": 2, "queue": 16, "freeze_prototypes": "0"},
-    "mae": {"decoder_dim": 48, "decoder_depth": 1, "decoder_heads": 4},
-    "i-jepa": {"predictor_dim": 48, "predictor_depth": 1, "predictor_heads": 4},
+    "dino": {"prototypes": 24, "freeze_last_layer": "0"},
+    "swav": {"prototypes": 12, "proj_dims": (32, 16), "queue": 16, "freeze_prototypes": "0"},
+    "mae": {"decoder_dim": 48, "decoder_heads": 4},
+    "i-jepa": {"predictor_dim": 48, "predictor_heads": 4},
 }
+"""Over `scale=tiny`: what is still too large for a test of tenths of a second, or would stand still in few steps."""
+
+
+def names() -> list[str]:
+    """All objectives of the core, by the manifest."""
+    return [record["name"] for record in json.loads(MANIFEST.read_text(encoding="utf-8"))]
 
 
 def small(name: str, **settings: Any) -> Objective:
-    """An objective with the widths of a test; `settings` overrule."""
-    cls = load_objective(name)
-    return cls(cls.Config(**{**SMALL.get(name, {}), **settings}))
+    """An objective at `scale=tiny`; `settings` overrule."""
+    kind = load_objective(name)
+    config = RunConfig(objective={"name": name}, scale="tiny")
+    shrink(config, kind.Config().model_dump(), RunSize(ITEMS, 8, 10, 32, 2, False))
+    tiny = {key: value for key, value in config.objective.items() if key != "name"}
+    return kind(kind.Config(**{**tiny, **SMALL.get(name, {}), **settings}))
+
+
+def built(name: str, rank_: int = 2, channels: int = 1, **settings: Any) -> tuple[Objective, Backbone]:
+    """A small objective on a small backbone, ready for its first step: banks are filled as a run would."""
+    torch.manual_seed(0)
+    method, backbone = small(name, **settings), small_backbone(rank_, channels)
+    make(method, backbone)
+    if method.plan(method.config).refresh is not None:
+        refresh(method, backbone, rank_, channels)
+    return method, backbone
+
+
+def make(method: Objective, backbone: Backbone) -> None:
+    """Build an objective with models of random weights, on the toy set."""
+    method.data = TrainingSet(ITEMS, CLASSES)
+    models: dict[str, nn.Module] = {}
+    for model, spec in method.plan(method.config).models:
+        other = build_like(backbone)
+        models[model] = Frozen(other, name=model) if spec.kind == "frozen" else other
+    method.build(backbone, models)
+
+
+@torch.no_grad()
+def refresh(method: Objective, backbone: Backbone, rank_: int = 2, channels: int = 1) -> None:
+    """The whole-set pass before the first step."""
+    everything = toy_batch(ITEMS, rank_, channels=channels, items=ITEMS)
+    plan = method.plan(method.config)
+    maker = ViewMaker(toy_layout(rank_, channels), plan, ViewsConfig(local_size=8), seed=0, window=(16,) * rank_)
+    clean = maker.clean(everything)
+    clean = clean.replace(x=clean.x.to(next(backbone.parameters()).dtype))
+    method.refresh(Step(0, 10, 4, 8, 1e-3), backbone(clean).pooled, everything.index)
 
 
 def small_backbone(rank_: int = 2, channels: int = 1, **settings: Any) -> Backbone:
@@ -60,12 +108,16 @@ def gradient_of(names: Sequence[str], batch: int = 8, start: int = 0) -> dict[st
     for name in names:
         torch.manual_seed(0)
         method, backbone = small(name), small_backbone()
-        method.build(backbone, {})
+        make(method, backbone)
         method.double(), backbone.double()
+        if method.plan(method.config).refresh is not None:
+            refresh(method, backbone)
         _fill_state(method)
         share = batch // world()
-        mine = toy_batch(share, start=start + rank() * share)
-        mine.reads[0]["main"].data = mine.reads[0]["main"].data.double()
+        reads = method.plan(method.config).reads.count
+        mine = toy_batch(share, start=start + rank() * share, items=ITEMS, reads=reads)
+        for read in mine.reads:
+            read["main"].data = read["main"].data.double()
         step = Step(5, 10, 1, batch, 1e-3)
         method.before_step(step)
         views = Views([_double(v) for v in small_views(method, mine)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +15,10 @@ from ssl_platform.encoder import build_backbone
 from ssl_platform.errors import ConfigError
 from ssl_platform.nn.backbone import Backbone, Normaliser
 from ssl_platform.nn.spec import BackboneSpec
-from ssl_platform.objectives.base import Objective
+from ssl_platform.objectives.base import Objective, TrainingSet
 from ssl_platform.objectives.load import load_objective
 from ssl_platform.plan import Plan
+from ssl_platform.train.given import make_models
 from ssl_platform.train.scale import RunSize, shrink
 from ssl_platform.types import Batch, View
 from ssl_platform.views.maker import ViewMaker
@@ -37,6 +38,7 @@ class Model:
         maker: batch to views.
         window: cells read along each axis.
         lines: what was decided, for the user.
+        given: run or file of each frozen model, by name.
     """
 
     backbone: Backbone
@@ -45,23 +47,17 @@ class Model:
     maker: ViewMaker
     window: tuple[int, ...]
     lines: list[str] = field(default_factory=list)
+    given: Mapping[str, str] = field(default_factory=dict)
 
-    def finish(self) -> None:
-        """Make the objective's modules on the backbone as it is now (initial weights are loaded before)."""
-        models: dict[str, nn.Module] = {}
-        for name, spec in self.plan.models:
-            if spec.kind != "backbone":
-                raise ConfigError(
-                    f"objective {self.objective.name!r} needs a {spec.kind} model {name!r}, which this domain lacks"
-                )
-            models[name] = build_like(self.backbone)
+    def finish(self, models: Mapping[str, nn.Module] | None = None) -> None:
+        """Make the objective's modules on the backbone as it is now (initial weights are loaded before).
+
+        Args:
+            models: its further models; None loads and makes them.
+        """
+        if models is None:
+            models = make_models(self.objective.name, self.plan, self.given, self.backbone)
         self.objective.build(self.backbone, models)
-
-
-def build_like(backbone: Backbone) -> Backbone:
-    """Another backbone of the same kind with weights of its own."""
-    assert backbone.spec is not None
-    return build_backbone(backbone.spec)
 
 
 def window_of(config: RunConfig, domain: Domain, shapes: Sequence[Sequence[int]], lines: list[str]) -> tuple[int, ...]:
@@ -119,8 +115,10 @@ def assemble(
     settings = {k: v for k, v in config.backbone.items() if k not in ("name", "patch")}
     spec = BackboneSpec(str(config.backbone["name"]), domain.layout, tuple(channels), size, patch, settings)
     backbone = build_backbone(spec)
-    lines += shrink(config, kind.Config(**_settings(config)).model_dump(), size_of_run(backbone))
+    run = size_of_run(backbone)
+    lines += shrink(config, kind.Config(**_settings(config)).model_dump(), run)
     objective = kind(kind.Config(**_settings(config)))
+    objective.data = TrainingSet(run.windows, run.classes)
     plan = kind.plan(objective.config)
     lacking = [offer for offer in plan.offers if offer not in backbone.offers]
     if lacking:
@@ -140,7 +138,7 @@ def assemble(
         batch_size=int(config.data.batch_size),
         dtype=torch.float64 if config.trainer.precision == "64" else torch.float32,
     )
-    return Model(backbone, objective, plan, maker, tuple(maker.read_size), lines)
+    return Model(backbone, objective, plan, maker, tuple(maker.read_size), lines, config.models)
 
 
 def views_of(config: RunConfig) -> int:

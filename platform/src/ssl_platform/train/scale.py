@@ -27,6 +27,7 @@ class RunSize:
         embed_dim: of the encoder.
         depth: blocks of the encoder.
         gpu: whether it trains on a GPU.
+        classes: of the labels, 0 where they are none.
     """
 
     windows: int
@@ -35,6 +36,7 @@ class RunSize:
     embed_dim: int
     depth: int
     gpu: bool
+    classes: int = 0
 
 
 LONG = 10_000  # steps

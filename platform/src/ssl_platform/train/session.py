@@ -123,7 +123,8 @@ class Session:
 
         def size(backbone: Any) -> RunSize:
             depth = len(getattr(backbone, "blocks", ())) or 4
-            return RunSize(self.windows, self.batch, self.steps, backbone.embed_dim, depth, self.machine.gpu)
+            width, classes = backbone.embed_dim, data.facts.classes
+            return RunSize(self.windows, self.batch, self.steps, width, depth, self.machine.gpu, classes)
 
         self.model: Model = assemble(config, data.domain, data.catalog.channels, self.base_window, size)
         model = self.model

@@ -10,7 +10,8 @@ from torch import nn
 
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.nn.backbone import Backbone
-from ssl_platform.objectives.base import Objective, total_of
+from ssl_platform.nn.frozen import Frozen
+from ssl_platform.objectives.base import Objective, TrainingSet, total_of
 from ssl_platform.objectives.load import load_objective
 from ssl_platform.objectives.manifest import record_of
 from ssl_platform.plan import Plan
@@ -27,6 +28,7 @@ from ssl_platform.types import Step, View, Views
 from ssl_platform.views.maker import ViewMaker
 
 STEP = Step(5, 10, 1, BATCH, 1e-3)
+CLASSES = 4  # of the toys
 
 
 def checks(declaration: ObjectiveDeclaration) -> Iterator[Check]:
@@ -88,13 +90,18 @@ def _made(declaration: ObjectiveDeclaration, toy: Toy, built: bool = True) -> tu
     shrink(config, kind.Config().model_dump(), RunSize(4 * BATCH, BATCH, STEPS, 0, 2, False))
     objective = kind(kind.Config(**{k: v for k, v in config.objective.items() if k != "name"}))
     plan: Plan = objective.plan(objective.config)
-    others = [name for name, model in plan.models if model.kind != "backbone"]
+    others = [name for name, model in plan.models if model.kind not in ("backbone", "frozen")]
     if others:
         raise NotApplicable(f"needs the model {others[0]!r}")
     backbone = toy.backbone()
+    objective.data = TrainingSet(windows=4 * BATCH, classes=CLASSES)
     if built:
-        objective.build(backbone, {name: toy.backbone() for name, _ in plan.models})
+        objective.build(backbone, {name: _given(toy, model.kind, name) for name, model in plan.models})
     return objective, backbone, ViewMaker(toy.layout, plan, toy.views, seed=0, window=toy.window, batch_size=BATCH)
+
+
+def _given(toy: Toy, kind: str, name: str) -> nn.Module:
+    return Frozen(toy.backbone(), name=name) if kind == "frozen" else toy.backbone()
 
 
 def _views(maker: ViewMaker, toy: Toy, number: int = 0) -> Views:
