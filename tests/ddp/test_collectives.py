@@ -71,6 +71,10 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
     "clip": lambda head, p: losses.clip_loss(head(rows(D)), head(rows(D, seed=1)), (p + LOG_SCALE).exp()),
     "vicreg": lambda head, p: losses.vicreg(head(rows(D)), head(rows(D, seed=1))),
     "vicreg wide": lambda head, p: losses.covariance(head(rows(D)) @ replicated(D, 20)),
+    "barlow_twins": lambda head, p: losses.barlow_twins(head(rows(D)), head(rows(D, seed=1))),
+    "barlow_twins wide": lambda head, p: losses.barlow_twins(
+        head(rows(D)) @ replicated(D, 20), head(rows(D, seed=1)) @ replicated(D, 20)
+    ),
     "variance": lambda head, p: losses.variance(0.1 * head(rows(D))),
     "byol_regression": lambda head, p: losses.byol_regression(head(rows(D)), rows(D, seed=1)),
     "dino_cross_entropy": lambda head, p: losses.dino_cross_entropy(
@@ -83,6 +87,9 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
     ),
     "soft_cross_entropy": lambda head, p: losses.soft_cross_entropy(
         head(rows(3, D)), sinkhorn(rows(3, D, seed=1), 0.5, valid=uneven()), valid=uneven()
+    ),
+    "cluster_cross_entropy": lambda head, p: losses.cluster_cross_entropy(
+        F.normalize(head(rows(D)), dim=1), replicated(K, D), distributed.share(LABELS), 0.2
     ),
     "masked_cross_entropy": lambda head, p: losses.masked_cross_entropy(head(rows(D)), distributed.share(LABELS)),
     "masked_mean of patch_mse": lambda head, p: losses.masked_mean(

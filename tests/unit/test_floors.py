@@ -19,7 +19,7 @@ SOURCE = ROOT / "platform" / "src" / "ssl_platform"
 # Ground floor first; modules of one floor may import each other.
 FLOORS: list[set[str]] = [
     {"errors"},
-    {"types", "draws", "plan", "schedules"},
+    {"types", "draws", "plan", "joint_plan", "schedules"},
     {"config", "distributed"},
     {"losses", "measures"},
     {"nn"},

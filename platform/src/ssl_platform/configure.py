@@ -10,6 +10,7 @@ from ssl_platform.config.compose import compose
 from ssl_platform.config.overrides import flatten
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.errors import ConfigError, PluginError
+from ssl_platform.joint_plan import COMBINATION, join
 from ssl_platform.plugins import Registry, check_fit, check_given, missing_requirement, registry
 
 RESUME_MAY_CHANGE = (
@@ -120,8 +121,16 @@ def for_pretraining(config: RunConfig) -> RunConfig:
     backbone = known.backbone(config.backbone["name"])
     if problem := missing_requirement(backbone):
         raise PluginError(problem)
-    if all(config.objective[setting.name] == setting.default for setting in objective.settings):
-        check_fit(objective.name, objective.needs, known.domain(config.domain), backbone, known.objectives())
+    domain, everything = known.domain(config.domain), known.objectives()
+    if objective.name == COMBINATION:
+        changed = config.objective["settings"]
+        parts = {name: known.objective(name).needs for name in config.objective["parts"] if name not in changed}
+        for name, needs in parts.items():
+            check_fit(name, needs, domain, backbone, everything)
+        if parts and not changed:
+            check_given(objective.name, join(parts).plan, config.models)
+    elif all(config.objective[setting.name] == setting.default for setting in objective.settings):
+        check_fit(objective.name, objective.needs, domain, backbone, everything)
         check_given(objective.name, objective.needs, config.models)
     return config
 

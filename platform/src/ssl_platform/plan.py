@@ -80,6 +80,11 @@ class ViewSpec:
     read: int = 0
     part: str = "main"
 
+    @property
+    def local(self) -> bool:
+        """Whether the sizes and scales of `views.local_*` hold (`local`, and `PART.local` of a joint plan)."""
+        return self.role.rpartition(".")[2] == "local"
+
 
 @dataclass(frozen=True)
 class ModelSpec:

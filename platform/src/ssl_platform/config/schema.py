@@ -261,7 +261,7 @@ class RunConfig(Section):
         target: Any = self
         *sections, last = key.split(".")
         for section in sections:
-            target = target[section] if isinstance(target, dict) else getattr(target, section)
+            target = target.setdefault(section, {}) if isinstance(target, dict) else getattr(target, section)
         if isinstance(target, dict):
             target[last] = value
         else:

@@ -1,9 +1,22 @@
 """Losses: pure functions of tensors, exact under data parallelism, at least float32 inside."""
 
-from ssl_platform.losses.clustering import cross_view_cross_entropy, soft_cross_entropy, swapped_prediction
-from ssl_platform.losses.contrastive import info_nce, nt_xent
+from ssl_platform.losses.clustering import (
+    cluster_cross_entropy,
+    cross_view_cross_entropy,
+    soft_cross_entropy,
+    swapped_prediction,
+)
+from ssl_platform.losses.contrastive import info_nce, key_logits, nt_xent, picked
 from ssl_platform.losses.crossmodal import clip_loss
-from ssl_platform.losses.decorrelation import VicregTerms, covariance, invariance, variance, vicreg, vicreg_terms
+from ssl_platform.losses.decorrelation import (
+    VicregTerms,
+    barlow_twins,
+    covariance,
+    invariance,
+    variance,
+    vicreg,
+    vicreg_terms,
+)
 from ssl_platform.losses.distillation import byol_regression, centred_softmax, dino_cross_entropy, moved_centre
 from ssl_platform.losses.masked import masked_mean, normalised_patches, patch_mse, smooth_l1_tokens
 from ssl_platform.losses.precision import full_precision, widen
@@ -11,21 +24,25 @@ from ssl_platform.losses.supervised import masked_cross_entropy
 
 __all__ = [
     "VicregTerms",
+    "barlow_twins",
     "byol_regression",
     "centred_softmax",
     "clip_loss",
+    "cluster_cross_entropy",
     "covariance",
     "cross_view_cross_entropy",
     "dino_cross_entropy",
     "full_precision",
     "info_nce",
     "invariance",
+    "key_logits",
     "masked_cross_entropy",
     "masked_mean",
     "moved_centre",
     "normalised_patches",
     "nt_xent",
     "patch_mse",
+    "picked",
     "smooth_l1_tokens",
     "soft_cross_entropy",
     "swapped_prediction",

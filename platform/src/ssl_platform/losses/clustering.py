@@ -1,4 +1,4 @@
-"""Losses on soft targets: cluster codes and teacher distributions."""
+"""Losses on clusters: soft codes, teacher distributions and hard labels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ssl_platform.losses.masked import masked_mean
 from ssl_platform.losses.precision import full_precision
+from ssl_platform.losses.supervised import masked_cross_entropy
 
 
 @full_precision
@@ -73,3 +74,20 @@ def cross_view_cross_entropy(
         target = summed - targets[view] if skip_same and view < len(targets) else summed
         total = total + soft_cross_entropy(logits, target, temperature)
     return total / count
+
+
+@full_precision
+def cluster_cross_entropy(z: Tensor, centroids: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Every embedding must be nearest to its cluster's centroid (Caron et al., 2020, DeepCluster-v2).
+
+    Args:
+        z: `[B, D]` unit vectors.
+        centroids: `[K, D]` unit vectors; no gradient flows into them.
+        labels: `[B]` int64 in `[0, K)`, or -1 where unknown.
+        temperature: above 0.
+
+    Returns:
+        Scalar: the mean over all ranks' labelled rows, 0 (with zero gradient) where there is none. ln K where all
+        centroids are equally similar.
+    """
+    return masked_cross_entropy(z @ centroids.detach().T / temperature, labels)

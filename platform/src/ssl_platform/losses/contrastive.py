@@ -59,6 +59,35 @@ def info_nce(
 ) -> Tensor:
     """InfoNCE: each query must pick its own key among negatives (van den Oord et al., 2018; He et al., 2020).
 
+    Takes what `key_logits` takes.
+
+    Returns:
+        Scalar. log(n) when all n candidates are equally similar.
+
+    Raises:
+        ValueError: shapes do not fit, or there is no source of negatives.
+    """
+    logits, own = key_logits(
+        q, k, temperature, in_batch=in_batch, queue=queue, negatives=negatives, group=group, queue_group=queue_group
+    )
+    return F.cross_entropy(logits, own)
+
+
+@full_precision
+def key_logits(
+    q: Tensor,
+    k: Tensor,
+    temperature: float,
+    *,
+    in_batch: bool | None = None,
+    queue: Tensor | None = None,
+    negatives: Tensor | None = None,
+    negatives_valid: Tensor | None = None,
+    group: Tensor | None = None,
+    queue_group: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Cosines over temperature of each query with its candidates, and where its own key stands among them.
+
     Gradients reach `k`, `queue` and `negatives` unless they are detached by the caller.
 
     Args:
@@ -69,11 +98,12 @@ def info_nce(
             neither a queue nor negatives of the samples' own.
         queue: `[Q, D]` shared negatives (MoCo v1 and v2), or None.
         negatives: `[B, M, D]` negatives of each sample's own (SeCo), or None.
+        negatives_valid: `[B, M]` bool, or broadcast to it: which of `negatives` count.
         group: `[B]` int64; keys of the same group are left out of the negatives.
         queue_group: `[Q]` group of every queue entry; needs `group`.
 
     Returns:
-        Scalar. log(n) when all n candidates are equally similar.
+        `[B, n]` logits, -inf where a candidate is left out, and `[B]` the column of each query's own key.
 
     Raises:
         ValueError: shapes do not fit, or there is no source of negatives.
@@ -102,8 +132,18 @@ def info_nce(
             similarity = similarity.masked_fill(group[:, None] == queue_group, -torch.inf)
         candidates.append(similarity)
     if negatives is not None:
-        candidates.append(torch.einsum("bd,bmd->bm", q, F.normalize(negatives, dim=2)))
-    return F.cross_entropy(torch.cat(candidates, dim=1) / temperature, target)
+        similarity = torch.einsum("bd,bmd->bm", q, F.normalize(negatives, dim=2))
+        if negatives_valid is not None:
+            similarity = similarity.masked_fill(~negatives_valid, -torch.inf)
+        candidates.append(similarity)
+    return torch.cat(candidates, dim=1) / temperature, target
+
+
+@torch.no_grad()
+def picked(logits: Tensor, target: Tensor) -> Tensor:
+    """Share of the rows of `[B, n]` logits whose `target` (`[B]`) is above all others: a tie is no pick."""
+    own = logits.gather(1, target[:, None])
+    return ((logits >= own).sum(dim=1) == 1).to(logits.dtype).mean()
 
 
 def _check_pair(a: Tensor, b: Tensor) -> None:

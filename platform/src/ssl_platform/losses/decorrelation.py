@@ -52,8 +52,7 @@ def vicreg(
 @full_precision
 def vicreg_terms(a: Tensor, b: Tensor, gamma: float = 1.0, eps: float = 1e-4) -> VicregTerms:
     """The terms of `vicreg`; variance and covariance are those of the global batch, each view's on its own."""
-    if a.ndim != 2 or a.shape != b.shape:
-        raise ValueError(f"needs two [B, D] tensors of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
+    _check_pair(a, b)
     all_a, all_b = distributed.gather(torch.stack((a, b), dim=1)).unbind(1)  # [N, D] each
     return VicregTerms(
         invariance=invariance(a, b),
@@ -86,13 +85,60 @@ def covariance(z: Tensor) -> Tensor:
     return _covariance_penalty(distributed.gather(z))
 
 
+@full_precision
+def barlow_twins(a: Tensor, b: Tensor, off_diagonal: float = 0.0051, eps: float = 1e-5) -> Tensor:
+    """Squared distance of the views' cross-correlation from the identity (Zbontar et al., 2021, eq. 1-2).
+
+    Means, variances and correlations are those of the global batch, each with its gradient. A correlation matrix wider
+    than the batch is never formed.
+
+    Args:
+        a, b: `[B, D]` embeddings of two views.
+        off_diagonal: weight lambda of the squared correlations of unlike dimensions.
+        eps: added to the (biased) variances.
+
+    Returns:
+        Scalar. D for constant embeddings; 0 for a cross-correlation that is the identity.
+
+    Raises:
+        ValueError: `a` and `b` are not `[B, D]` of one shape, or the global batch has fewer than 2 samples.
+    """
+    _check_pair(a, b)
+    a, b = standardised(torch.stack((a, b), dim=1), eps).unbind(1)  # [B, D] each
+    count, dim = len(a) * distributed.world(), a.shape[1]
+    if count < dim:
+        # sum_ij C_ij^2 = sum_nm (a_n.a_m)(b_n.b_m) / N^2: each rank takes its own rows n against all rows m.
+        diagonal = distributed.all_sum((a * b).sum(dim=0)) / count  # [D]
+        all_a, all_b = distributed.gather(torch.stack((a, b), dim=1)).unbind(1)  # [N, D] each
+        everything = ((a @ all_a.T) * (b @ all_b.T)).sum() * (distributed.world() / count**2)
+        others = everything - diagonal.square().sum()
+    else:
+        matrix = distributed.all_sum(a.T @ b) / count  # [D, D]
+        diagonal = matrix.diagonal()
+        others = (matrix - torch.diag(diagonal)).square().sum()
+    return (diagonal - 1).square().sum() + off_diagonal * others
+
+
+@full_precision
+def standardised(z: Tensor, eps: float = 1e-5) -> Tensor:
+    """`z` `[B, ...]` with zero mean and unit (biased) variance over the global batch, for every other axis on its own.
+
+    Args:
+        z: at least 2 samples on all ranks together.
+        eps: added to the variance inside the root.
+    """
+    _check_batch(len(z) * distributed.world())
+    centred = z - distributed.all_mean(z.mean(dim=0))
+    return centred * (distributed.all_mean(centred.square().mean(dim=0)) + eps).rsqrt()
+
+
 def _variance_hinge(z: Tensor, gamma: float, eps: float) -> Tensor:
-    _check_batch(z)
+    _check_batch(len(z))
     return (gamma - (z.var(dim=0) + eps).sqrt()).clamp_min(0).mean()
 
 
 def _covariance_penalty(z: Tensor) -> Tensor:
-    _check_batch(z)
+    _check_batch(len(z))
     count, dim = z.shape
     z = z - z.mean(dim=0)
     if count < dim:
@@ -103,6 +149,11 @@ def _covariance_penalty(z: Tensor) -> Tensor:
     return (matrix - torch.diag(matrix.diagonal())).square().sum() / dim
 
 
-def _check_batch(z: Tensor) -> None:
-    if len(z) < 2:
-        raise ValueError("variance and covariance need at least 2 samples in the global batch, got 1")
+def _check_batch(count: int) -> None:
+    if count < 2:
+        raise ValueError(f"variance and covariance need at least 2 samples in the global batch, got {count}")
+
+
+def _check_pair(a: Tensor, b: Tensor) -> None:
+    if a.ndim != 2 or a.shape != b.shape:
+        raise ValueError(f"needs two [B, D] tensors of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ssl_platform.draws import Draws
 from ssl_platform.errors import ConfigError
-from ssl_platform.masking.mask import Split, dense, from_dense
+from ssl_platform.masking.hold import any_valid, hold
+from ssl_platform.masking.mask import Split
 from ssl_platform.masking.random import random_masks
 from ssl_platform.types import Tokens
 
@@ -52,13 +53,7 @@ def tube_masks(
 
     place = _place_of(tokens.grid, left, tokens.values.device)  # [N]
     split = policy(_places(tokens, left, place), ratio, draws, **settings)
-    masked = dense(split.masked)[:, place]
-    visible = dense(split.visible)[:, place]
-    if tokens.valid is not None:
-        masked, visible = masked & tokens.valid, visible & tokens.valid
-    exact = tokens.valid is None
-    counts = [part.index.shape[1] * length for part in split]
-    return Split(from_dense(visible, counts[0], tokens.grid, exact), from_dense(masked, counts[1], tokens.grid, exact))
+    return hold(split, place, tokens, length)
 
 
 def _place_of(grid: tuple[int, ...], left: list[int], device: torch.device) -> Tensor:
@@ -77,10 +72,6 @@ def _places(tokens: Tokens, left: list[int], place: Tensor) -> Tokens:
     count = math.prod(grid)
     first = torch.zeros(count, dtype=torch.long, device=place.device)
     first[place] = torch.arange(len(place), device=place.device)  # any token of the place serves for its coordinates
-    valid = None
-    if tokens.valid is not None:
-        b = len(tokens.valid)
-        hits = torch.zeros(b, count, device=place.device)
-        valid = hits.index_add_(1, place, tokens.valid.float()) > 0
+    valid = None if tokens.valid is None else any_valid(tokens.valid, place, count)
     coords = tokens.coords[:, first][..., left]
     return Tokens(tokens.values[:, :count], coords, tokens.extent[:, left], grid, valid)

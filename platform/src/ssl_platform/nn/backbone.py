@@ -72,6 +72,7 @@ class Backbone(nn.Module):
         normaliser: the first layer.
         tokenizer: None for nets without tokens.
         steps: position steps across a view along each axis, for decoders that share its places.
+        depth: blocks whose outputs `taps` can name; 0 for nets that offer none.
         spec: how to build it again, set by `ssl_platform.nn.backbones.build`.
     """
 
@@ -81,6 +82,7 @@ class Backbone(nn.Module):
     normaliser: nn.Module
     tokenizer: Tokenizer | None
     steps: Sequence[float] | float = STEPS
+    depth: int = 0
 
     def __init__(self) -> None:
         super().__init__()

@@ -49,6 +49,7 @@ class ChannelTokenizer(Tokenizer):
         ConfigError: the patch does not fit the rank, or a wavelength is missing.
     """
 
+    patch: tuple[int, ...]
     wavelength: Tensor
 
     def __init__(

@@ -43,6 +43,8 @@ class PatchTokenizer(Tokenizer):
         ConfigError: the patch does not fit the rank.
     """
 
+    patch: tuple[int, ...]
+
     def __init__(
         self,
         rank: int,

@@ -15,12 +15,14 @@ class Tokenizer(nn.Module):
         target_dim: T of `targets`.
         rank: spatial rank S.
         kinds: number of kinds of token that `Tokens.kind` counts; 0 when tokens are all of one kind.
+        patch: cells of a token along each axis of a grid; None for tokens of sets.
     """
 
     embed_dim: int
     target_dim: int
     rank: int
     kinds: int = 0
+    patch: tuple[int, ...] | None = None
 
     def forward(self, view: View) -> Tokens:
         """Tokens of a normalised view, without positions."""

@@ -67,7 +67,7 @@ class ViT(Backbone):
         if pool not in ("cls", "mean") or (pool == "cls" and cls < 1):
             raise ConfigError(f"backbone.pool={pool!r} with {cls} class tokens: use mean, or cls with backbone.cls=1")
         self.normaliser, self.tokenizer, self.positions = normaliser, tokenizer, positions
-        self.embed_dim, self.pool = size.dim, pool
+        self.embed_dim, self.depth, self.pool = size.dim, size.depth, pool
         if positions.pitch is None:
             self.steps = positions.reference
         self.prefix_count = cls + registers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,10 @@ Size = _Size
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Range = tuple[_Share, _Share]
+KeyNegatives = Annotated[
+    Literal["all", "other-samples", "other-groups"],
+    Field(description="which keys repel: all, or only those of other samples or of other groups (patients, scenes)"),
+]
 LocalCrops = Annotated[int, Field(ge=0, description="small crops beside the two global ones")]
 Prototypes = Annotated[int, Field(ge=2, description="prototypes (outputs of the last layer)")]
 MaskRatio = Annotated[float, Field(gt=0, lt=1, description="fraction of the tokens that is hidden")]

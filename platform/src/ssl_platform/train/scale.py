@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ssl_platform.config.overrides import flatten
 from ssl_platform.config.schema import RunConfig
 
 
@@ -74,6 +75,11 @@ def _momentum(value: Any, run: RunSize) -> tuple[Any, str]:
     return min(float(value), round(most, 4)), f"the teacher follows within a tenth of {run.steps} steps"
 
 
+def _final_momentum(value: Any, run: RunSize) -> tuple[Any, str]:
+    most = max(0.9, 1 - 3.75 / max(1, run.steps))
+    return min(float(value), round(most, 6)), f"the teacher follows within a quarter of {run.steps} steps"
+
+
 def _teacher_temperature(value: Any, run: RunSize) -> tuple[Any, str]:
     start, end = value
     if run.steps >= LONG:
@@ -101,7 +107,7 @@ def _depth(value: Any, run: RunSize) -> tuple[Any, str]:
 
 
 def _prototypes(value: Any, run: RunSize) -> tuple[Any, str]:
-    most = max(64, _power_of_two(run.windows / 2))
+    most = max(min(64, run.windows), _power_of_two(run.windows / 2))
     return min(int(value), most), f"at most one for two of the {run.windows} windows"
 
 
@@ -123,6 +129,7 @@ RULES: Mapping[str, Rule] = {
     "head_norm": _head_norm,
     "freeze_last_layer": _freeze_last_layer,
     "momentum": _momentum,
+    "final_momentum": _final_momentum,
     "teacher_temperature": _teacher_temperature,
     "out_dim": _prototypes,
     "prototypes": _prototypes,
@@ -166,8 +173,9 @@ def shrink(config: RunConfig, settings: Mapping[str, Any], run: RunSize) -> list
     lines: list[str] = []
     if config.scale == "paper":
         return lines
-    for name, value in settings.items():
-        if name not in RULES or config.given(f"objective.{name}") or not (value or name in SWITCHED_ON):
+    for key, value in flatten(dict(settings)).items():
+        name = key.rpartition(".")[2]  # settings of a combination's parts lie deeper
+        if name not in RULES or config.given(f"objective.{key}") or not (value or name in SWITCHED_ON):
             continue
         if config.scale == "tiny":
             if name not in TINY and not name.endswith("_dims"):
@@ -178,8 +186,8 @@ def shrink(config: RunConfig, settings: Mapping[str, Any], run: RunSize) -> list
             new, rule = RULES[name](value, run)
         if new != (tuple(value) if isinstance(value, list) else value):
             shown = list(new) if isinstance(new, tuple) else new
-            config.resolve(f"objective.{name}", shown, f"scale={config.scale}: {rule}")
-            lines.append(f"objective.{name}={shown} (paper {_plain(value)}; {rule})")
+            config.resolve(f"objective.{key}", shown, f"scale={config.scale}: {rule}")
+            lines.append(f"objective.{key}={shown} (paper {_plain(value)}; {rule})")
     return lines
 
 

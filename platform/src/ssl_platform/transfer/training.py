@@ -252,6 +252,8 @@ def train(
             progress(step, recipe.steps)
     if best is not None:
         model.load_state_dict(best)
+        if say is not None:
+            say(f"kept: the weights of step {history.best_step}, validation {history.best:.4f}")
     else:
         history.best_step = recipe.steps
         if improved is not None:

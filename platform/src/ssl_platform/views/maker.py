@@ -76,7 +76,7 @@ class ViewMaker:
         self._order = tuple(in_order(self.recipes))
         self._operations = tuple(operations)
         self.photometry = Photometry.of(layout, config, operations)
-        large = [r.size for r in self.recipes if r.spec.role != "local"]
+        large = [r.size for r in self.recipes if not r.spec.local]
         self.clean_size = large[0] if large else tuple(window)
 
     def __call__(self, batch: Batch) -> Views:

@@ -34,7 +34,7 @@ def view_size(
         ConfigError: `views.*_size` has the wrong number of axes, or is no multiple of the patch.
     """
     steps = _per_axis(1 if layout.points else multiple, len(window))
-    local = spec.role == "local"
+    local = spec.local
     key = "views.local_size" if local else "views.global_size"
     setting = spec.size if spec.size is not None else (config.local_size if local else config.global_size)
     if setting == "auto":
@@ -62,7 +62,7 @@ def view_scale(spec: ViewSpec, config: ViewsConfig) -> tuple[float, float]:
     Raises:
         ConfigError: the range is empty or leaves `(0, 1]`.
     """
-    local = spec.role == "local"
+    local = spec.local
     given = spec.scale or (config.local_scale if local else config.global_scale)
     low, high = given or (LOCAL_SCALE if local else GLOBAL_SCALE)
     if not 0 < low <= high <= 1:

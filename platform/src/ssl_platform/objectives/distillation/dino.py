@@ -8,7 +8,7 @@ and ranks; temperatures, momentum and the freezing of the last layer count optim
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -37,6 +37,7 @@ class DINOConfig(ObjectiveConfig):
     head_norm: Literal["batch"] | None = Field(
         None, description="batch statistics after every layer of the head; what all samples share then drops out"
     )
+    learn_gain: bool = Field(False, description="the prototypes' lengths are learnt too, which is less stable")
     student_temperature: Positive = Field(0.1, description="temperature of the student's softmax")
     teacher_temperature: tuple[Positive, Positive] = Field(
         (0.04, 0.07), description="temperature of the teacher's softmax, at the start and after the warm-up"
@@ -67,31 +68,42 @@ class DINO(Objective):
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make the head, the teacher and the centre."""
         c = self.config
-        self.head = DINOHead(backbone.embed_dim, c.hidden, c.bottleneck, c.prototypes, norm=c.head_norm)
-        self.teacher = Teacher(backbone, {"head": self.head})
+        self.add_heads(backbone)
+        self.teacher = Teacher(backbone, self.heads())
         self.register_buffer("centre", torch.zeros(c.prototypes))
         self.first = False
         self.register_buffer("temperature", torch.tensor(c.teacher_temperature[0]))
 
+    def add_heads(self, backbone: Backbone) -> None:
+        """Make what the teacher copies besides the backbone."""
+        self.head = self.new_head(backbone.embed_dim, self.config.bottleneck)
+
+    def new_head(self, in_dim: int, bottleneck: int) -> DINOHead:
+        """A head of the configured widths."""
+        c = self.config
+        return DINOHead(in_dim, c.hidden, bottleneck, c.prototypes, norm=c.head_norm, learn_gain=c.learn_gain)
+
+    def heads(self) -> dict[str, DINOHead]:
+        """The student's heads by the names the teacher knows them by."""
+        return {"head": self.head}
+
     def before_step(self, step: Step) -> None:
         """Warm up the teacher's temperature."""
         self.first = step.step == 0
+        self.temperature.fill_(self.warm(self.config.teacher_temperature, step))
+
+    def warm(self, temperature: tuple[float, float], step: Step) -> float:
+        """A teacher's temperature at a step."""
         warmup = max(1, resolve_duration(self.config.temperature_warmup, step.total, step.epoch_steps))
-        start, end = self.config.teacher_temperature
-        self.temperature.fill_(linear(start, end, step.step / warmup))
+        return linear(*temperature, step.step / warmup)
 
     def forward(self, backbone: Backbone, views: Views) -> Loss:
         """Mean cross-entropy over all pairs of a teacher's global crop and another student's crop."""
         globals_ = views["global"]
         with torch.no_grad():
-            teacher_features = pooled(self.teacher.backbone, globals_)
-            logits = [self.teacher.head("head", f) for f in teacher_features]
-            mean = torch.cat(logits).mean(dim=0)
-            centre = all_mean(mean) if self.first and self.config.centring else self.centre
-            probs = [centred_softmax(t, centre, self.temperature) for t in logits]
+            probs, mean = self.view_targets(pooled(self.teacher.backbone, globals_))
         features = pooled(backbone, views)
-        scores = self.head(torch.cat(features)).chunk(len(features))
-        loss = dino_cross_entropy(scores, probs, self.config.student_temperature)
+        loss = self.view_loss(features, probs)
         return Loss(
             loss,
             watch={
@@ -101,19 +113,52 @@ class DINO(Objective):
             },
         )
 
+    def view_targets(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """The teacher's distributions of the global crops, and the mean of its logits.
+
+        Args:
+            features: `[B, D]` of the teacher, one a global crop.
+
+        Returns:
+            `[B, K]` probabilities, one a global crop, and `[K]`.
+        """
+        logits = [self.teacher.head("head", f) for f in features]
+        mean = torch.cat(logits).mean(dim=0)
+        centre = self.centre_in_use(self.centre, mean)
+        return [self.probabilities(t, centre, self.temperature) for t in logits], mean
+
+    def centre_in_use(self, centre: Tensor, mean: Tensor) -> Tensor:
+        """The moving average; at the first step the mean over ranks of `mean`."""
+        return all_mean(mean) if self.first and self.config.centring else centre
+
+    def probabilities(
+        self, logits: Tensor, centre: Tensor, temperature: Tensor, valid: Tensor | None = None
+    ) -> Tensor:
+        """The teacher's distributions of `[..., K]` logits, of which `[...]` `valid` count."""
+        return centred_softmax(logits, centre, temperature)
+
+    def view_loss(self, features: Sequence[Tensor], probs: Sequence[Tensor]) -> Tensor:
+        """DINO's cross-entropy of the student's crops, the global ones first, with the teacher's distributions."""
+        scores = self.head(torch.cat(tuple(features))).chunk(len(features))
+        return dino_cross_entropy(scores, probs, self.config.student_temperature)
+
     def after_backward(self, step: Step) -> None:
-        """Cancel the last layer's gradient at the start."""
+        """Cancel the last layers' gradient at the start."""
         if step.step < resolve_duration(self.config.freeze_last_layer, step.total, step.epoch_steps):
-            for parameter in self.head.last.parameters():
-                parameter.grad = None
+            for head in self.heads().values():
+                for parameter in head.last.parameters():
+                    parameter.grad = None
 
     def after_step(self, step: Step, backbone: Backbone, watch: list[dict[str, Tensor]], views: list[Views]) -> None:
         """Move the teacher, then the centre by the mean of the teacher's outputs over micro-batches and ranks."""
-        c = self.config
-        self.teacher.update(backbone, {"head": self.head}, cosine(c.momentum, 1.0, step.progress))
-        if c.centring:
-            mean = all_mean(mean_of([w["teacher_mean"] for w in watch]))
-            self.centre.lerp_(mean.to(self.centre.dtype), 1.0 if step.step == 0 else 1.0 - c.centre_momentum)
+        self.teacher.update(backbone, self.heads(), cosine(self.config.momentum, 1.0, step.progress))
+        self.move(self.centre, [w["teacher_mean"] for w in watch], self.config.centre_momentum, step)
+
+    def move(self, centre: Tensor, means: Sequence[Tensor], momentum: float, step: Step) -> None:
+        """Move a centre; the first step sets it."""
+        if self.config.centring:
+            mean = all_mean(mean_of(means))
+            centre.lerp_(mean.to(centre.dtype), 1.0 if step.step == 0 else 1.0 - momentum)
 
     def export(self, backbone: Backbone) -> Export:
         """The teacher's backbone, which is the better one during training."""
