@@ -95,6 +95,9 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
     "masked_mean of patch_mse": lambda head, p: losses.masked_mean(
         losses.patch_mse(head(rows(3, D)), rows(3, D, seed=1)), uneven()
     ),
+    "masked_error": lambda head, p: losses.masked_error(
+        head(rows(3, D)), rows(3, D, seed=1), uneven(), rows(3, D, seed=2) > 0
+    ),
     "smooth_l1_tokens": lambda head, p: losses.masked_mean(
         losses.smooth_l1_tokens(head(rows(3, D)), rows(3, D, seed=1)), uneven()
     ),

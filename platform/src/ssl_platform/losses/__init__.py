@@ -17,8 +17,20 @@ from ssl_platform.losses.decorrelation import (
     vicreg,
     vicreg_terms,
 )
-from ssl_platform.losses.distillation import byol_regression, centred_softmax, dino_cross_entropy, moved_centre
-from ssl_platform.losses.masked import masked_mean, normalised_patches, patch_mse, smooth_l1_tokens
+from ssl_platform.losses.distillation import (
+    byol_regression,
+    centred_softmax,
+    dino_cross_entropy,
+    masked_distillation,
+    moved_centre,
+)
+from ssl_platform.losses.masked import (
+    masked_error,
+    masked_mean,
+    normalised_patches,
+    patch_mse,
+    smooth_l1_tokens,
+)
 from ssl_platform.losses.precision import full_precision, widen
 from ssl_platform.losses.supervised import masked_cross_entropy
 
@@ -37,6 +49,8 @@ __all__ = [
     "invariance",
     "key_logits",
     "masked_cross_entropy",
+    "masked_distillation",
+    "masked_error",
     "masked_mean",
     "moved_centre",
     "normalised_patches",

@@ -70,7 +70,35 @@ def patch_mse(
         `[...]` mean over each token's valid values, 0 where it has none: give `valid.any(-1)` to `masked_mean`.
     """
     target = normalised_patches(target, valid, eps) if normalise else target.detach()
-    return _mean_of_valid((prediction - target).square(), valid)
+    return mean_of_valid((prediction - target).square(), valid)
+
+
+@full_precision
+def masked_error(
+    prediction: Tensor,
+    target: Tensor,
+    masked: Tensor | None = None,
+    valid: Tensor | None = None,
+    squared: bool = False,
+) -> Tensor:
+    """Mean absolute (or squared) error over the masked valid values of all ranks (SimMIM: Xie et al., 2022, eq. 1).
+
+    Args:
+        prediction: `[B, K, T]` predicted content of masked tokens.
+        target: `[B, K, T]` their content; no gradient flows into it.
+        masked: `[B, K]` bool, which tokens are masked (the others are padding); None: all.
+        valid: `[B, K, T]` bool, which values are real; None: all.
+        squared: squared instead of absolute errors.
+
+    Returns:
+        Scalar; every value counts alike, whatever the token or rank it belongs to.
+    """
+    error = prediction - target.detach()
+    error = error.square() if squared else error.abs()
+    if masked is not None:
+        masked = masked[..., None].expand(error.shape)
+        valid = masked if valid is None else valid & masked
+    return masked_mean(error, valid)
 
 
 @full_precision
@@ -88,8 +116,8 @@ def smooth_l1_tokens(prediction: Tensor, target: Tensor, beta: float = 1.0) -> T
     return F.smooth_l1_loss(prediction, target.detach(), beta=beta, reduction="none").mean(dim=-1)
 
 
-def _mean_of_valid(error: Tensor, valid: Tensor | None) -> Tensor:
-    """Mean over the last axis of what is valid, 0 where nothing is."""
+def mean_of_valid(error: Tensor, valid: Tensor | None) -> Tensor:
+    """Mean over the last axis of what is valid (of the same shape, None: all), 0 where nothing is."""
     if valid is None:
         return error.mean(dim=-1)
     zero = torch.zeros((), dtype=error.dtype, device=error.device)
