@@ -24,6 +24,7 @@ from ssl_platform.losses.distillation import (
     masked_distillation,
     moved_centre,
 )
+from ssl_platform.losses.latent import instance_normalised, scaled_square_error
 from ssl_platform.losses.masked import (
     masked_error,
     masked_mean,
@@ -46,6 +47,7 @@ __all__ = [
     "dino_cross_entropy",
     "full_precision",
     "info_nce",
+    "instance_normalised",
     "invariance",
     "key_logits",
     "masked_cross_entropy",
@@ -57,6 +59,7 @@ __all__ = [
     "nt_xent",
     "patch_mse",
     "picked",
+    "scaled_square_error",
     "smooth_l1_tokens",
     "soft_cross_entropy",
     "swapped_prediction",
