@@ -132,7 +132,9 @@ class Plan:
         batch_coupled: whether samples of a micro-batch meet in the loss (negatives, batch statistics), so that
             accumulation makes it a different loss.
         host_solver: whether it solves something on the host each step.
-        pretext: a move of the layout whose answer is predicted, such as `rot90`; unfit where that is a symmetry.
+        pretext: moves of the layout whose answer is predicted, such as `rot90`, any of which will do; unfit where
+            there is none that is no symmetry.
+        min_channels: least number of channels of an item.
     """
 
     views: tuple[ViewSpec, ...]
@@ -148,7 +150,8 @@ class Plan:
     min_batch: int = 1
     batch_coupled: bool = False
     host_solver: bool = False
-    pretext: str | None = None
+    pretext: tuple[str, ...] = ()
+    min_channels: int = 1
 
     @staticmethod
     def augmented(count: int, **needs: Any) -> Plan:

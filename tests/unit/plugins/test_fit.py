@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ssl_platform.errors import ConfigError
@@ -48,9 +50,19 @@ def test_relations_parts_and_models() -> None:
 
 
 def test_a_pretext_whose_answer_is_a_symmetry_is_unfit() -> None:
-    assert missing(TWO.replace(pretext="rot90"), VOLUMES) == []
-    assert missing(TWO.replace(pretext="flip"), VOLUMES) == ["a flip whose answer can be told (here it is a symmetry)"]
-    assert missing(TWO.replace(pretext="shuffle"), VOLUMES) == ["the move shuffle"]
+    assert missing(TWO.replace(pretext=("rot90",)), VOLUMES) == []
+    told = "whose answer can be told (here it is a symmetry)"
+    assert missing(TWO.replace(pretext=("flip",)), VOLUMES) == [f"a flip {told}"]
+    assert missing(TWO.replace(pretext=("flip", "shuffle")), VOLUMES) == [f"a flip {told}"]
+    assert missing(TWO.replace(pretext=("flip", "rot90")), VOLUMES) == []
+    assert missing(TWO.replace(pretext=("shuffle",)), VOLUMES) == ["the move shuffle"]
+
+
+def test_channels_are_missed_where_the_declaration_knows_them() -> None:
+    two = TWO.replace(min_channels=2)
+    assert missing(two, VOLUMES) == [], "their number varies with the data"
+    assert missing(two, replace(VOLUMES, channels=1)) == ["at least 2 channels"]
+    assert missing(two, replace(VOLUMES, channels=2)) == []
 
 
 def test_the_error_says_what_is_missing_and_what_fits() -> None:

@@ -69,7 +69,9 @@ def needs_words(needs: dict[str, Any]) -> list[str]:
     models = [f"model {name} ({model['kind']})" for name, model in needs["models"]]
     batch = [f"batch of at least {needs['min_batch']}"] if needs["min_batch"] > 1 else []
     refresh = [f"whole-set pass every {needs['refresh']['every']}"] if needs["refresh"] else []
-    return [*views, *asked, *flags, *labels, *models, *batch, *refresh]
+    channels = [f"at least {needs['min_channels']} channels"] if needs["min_channels"] > 1 else []
+    pretext = [f"a {' or '.join(needs['pretext'])} whose answer can be told"] if needs["pretext"] else []
+    return [*views, *asked, *flags, *labels, *models, *batch, *refresh, *channels, *pretext]
 
 
 @click.command(cls=Command, name="objectives", short_help="Objectives installed, and where they fit.")

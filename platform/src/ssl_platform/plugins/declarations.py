@@ -57,6 +57,7 @@ class DomainDeclaration(Declaration):
         default_objective, default_backbone: what runs when none is named.
         models: kinds of further models it can supply (`text`).
         extras: optional dependencies, `{import name: what to install}`, named when a read fails for want of one.
+        channels: channels of every item, or None where that varies with the data.
     """
 
     axes: str = "C H W"
@@ -70,6 +71,7 @@ class DomainDeclaration(Declaration):
     default_backbone: str = "vit-pico"
     models: tuple[str, ...] = ()
     extras: Mapping[str, str] = field(default_factory=dict)
+    channels: int | None = None
 
     @property
     def points(self) -> bool:

@@ -34,12 +34,15 @@ def _of_domain(plan: Plan, domain: DomainDeclaration) -> Iterable[str]:
     for name, model in plan.models:
         if model.kind not in (*_GIVEN_BY_NAME, *domain.models):
             yield f"a {model.kind} model ({name})"
+    if domain.channels is not None and domain.channels < plan.min_channels:
+        yield f"at least {plan.min_channels} channels"
     if plan.pretext:
         kinds = {move.split(":")[0] for move in domain.moves}
-        if plan.pretext.split(":")[0] not in kinds:
-            yield f"the move {plan.pretext}"
-        elif _is_symmetry(plan.pretext, domain):
-            yield f"a {plan.pretext} whose answer can be told (here it is a symmetry)"
+        exact = [pretext for pretext in plan.pretext if pretext.split(":")[0] in kinds]
+        if not exact:
+            yield f"the move {' or '.join(plan.pretext)}"
+        elif all(_is_symmetry(pretext, domain) for pretext in exact):
+            yield f"a {' or '.join(exact)} whose answer can be told (here it is a symmetry)"
 
 
 def _is_symmetry(pretext: str, domain: DomainDeclaration) -> bool:

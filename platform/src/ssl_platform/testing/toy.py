@@ -6,6 +6,7 @@ sign vary independently, so neither mean intensity nor place tells the class.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -24,11 +25,14 @@ def toy_layout(rank: int = 2, channels: int = 1, points: bool = False, ragged: b
         return Layout("N C", names, symmetries=frozenset({"rotate:XY", "scale", "noise"}))
     axes = _AXES[rank]
     spatial = axes.split()[1:]
+    planes = {f"rot90:{a}{b}" for a, b in itertools.combinations(spatial, 2)}
+    mirrored = {f"flip:{spatial[-1]}"} if rank > 1 else set()  # a signal has a beginning and an end
     return Layout(
         axes,
         tuple(Channel(f"c{i}", bounds=(0.0, 1.0)) for i in range(channels)),
         unit="mm",
-        symmetries=frozenset({f"flip:{spatial[-1]}", "gain", "offset", "noise"}),
+        symmetries=frozenset({*mirrored, "gain", "offset", "noise"}),
+        moves=frozenset({*planes, f"flip:{spatial[0]}", "shuffle"}),
         ragged_channels=ragged,
         relations=("same", "overlap", "time"),
     )
