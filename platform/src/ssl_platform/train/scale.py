@@ -111,6 +111,10 @@ def _prototypes(value: Any, run: RunSize) -> tuple[Any, str]:
     return min(int(value), most), f"at most one for two of the {run.windows} windows"
 
 
+def _permutations(value: Any, run: RunSize) -> tuple[Any, str]:
+    return (value, "") if run.steps >= LONG else (min(int(value), 100), f"at most 100 within {LONG} steps")
+
+
 def _queue(value: Any, run: RunSize) -> tuple[Any, str]:
     # It must be filled within the first quarter of the run, and hold each window at most about once.
     most = min(run.windows // 2, run.steps * run.batch // 4) // run.batch * run.batch
@@ -141,6 +145,7 @@ RULES: Mapping[str, Rule] = {
     "predictor_depth": _depth,
     "predictor_heads": _heads,
     "local_crops": _local_crops,
+    "permutations": _permutations,
 }
 SWITCHED_ON = frozenset({"head_norm"})  # rules that give a value to a setting whose paper has none
 TINY: Mapping[str, Any] = {
@@ -156,6 +161,7 @@ TINY: Mapping[str, Any] = {
     "predictor_depth": 1,
     "predictor_heads": 2,
     "local_crops": 2,
+    "permutations": 6,
 }
 
 
