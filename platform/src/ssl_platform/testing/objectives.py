@@ -37,6 +37,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "v-jepa": {"predictor_dim": 48, "predictor_heads": 4},
     "data2vec2": {"masks": 2, "block": 2, "momentum": 0.9},
     "moco-v2": {"proj_dims": (32, 16), "queue": 24},
+    "moco-v3": {"proj_dims": (32, 32, 16), "pred_dims": (32, 16)},
+    "nnclr": {"proj_dims": (32, 32, 16), "pred_dims": (32, 16), "queue": 24},
 }
 """Over `scale=tiny`: what is still too large for a test of tenths of a second, or would stand still in few steps."""
 
