@@ -27,7 +27,7 @@ def test_loss_written_out_with_loops() -> None:
     support, t, total = F.normalize(method.queue.content(), dim=1), 0.1, 0.0
     for anchors, columns in ((z[0], p[1]), (z[1], p[0])):
         for i in range(6):
-            best = max(range(len(support)), key=lambda j: float(anchors[i] @ support[j]))  # noqa: B023
+            best = max(range(len(support)), key=lambda j: float(anchors[i] @ support[j]))
             row = [math.exp(float(support[best] @ columns[j]) / t) for j in range(6)]
             total -= 0.5 * math.log(row[i] / sum(row)) / 6
     assert float(loss.total) == pytest.approx(total, rel=1e-9)
