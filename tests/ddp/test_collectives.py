@@ -101,6 +101,9 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
     "smooth_l1_tokens": lambda head, p: losses.masked_mean(
         losses.smooth_l1_tokens(head(rows(3, D)), rows(3, D, seed=1)), uneven()
     ),
+    "scaled_square_error": lambda head, p: losses.masked_mean(
+        losses.scaled_square_error(head(rows(3, D)), rows(3, D, seed=1)), uneven()
+    ),
     "global mean with weights": lambda head, p: losses.masked_mean(
         head(rows(D)).square().sum(dim=1), rows(seed=3).abs()
     ),

@@ -125,6 +125,7 @@ class TokenPredictor(Predictor):
         valid: Tensor | None = None,
         context_kind: Tensor | None = None,
         kind: Tensor | None = None,
+        queries: Tensor | None = None,
     ) -> Tensor:
         """Predict.
 
@@ -134,6 +135,7 @@ class TokenPredictor(Predictor):
             valid: `[B, K]` (or `[B, M, K]`) bool, which of them are real; the others are hidden.
             context_kind: kinds of the context tokens, `[B, N]`.
             kind: kinds of the places.
+            queries: `[B, K, D]` (or `[B * M, K, D]`) what stands at the places instead of the mask tokens.
 
         Returns:
             `[B, K, T]` or `[B, M, K, T]`.
@@ -144,7 +146,8 @@ class TokenPredictor(Predictor):
         if several:
             coords = coords.flatten(0, 1)
             kind, valid = (None if part is None else part.flatten(0, 1) for part in (kind, valid))
-        x = torch.cat([_repeat(context, sets), self.queries(coords, kind)], dim=1)
+        queries = self.queries(coords, kind) if queries is None else queries
+        x = torch.cat([_repeat(context, sets), queries], dim=1)
         mask = keys_of(features, valid, coords)
         for block in self.blocks:
             x = block(x, mask)
