@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ssl_platform import distributed, losses
 from ssl_platform.nn.bank import Bank, Queue
-from ssl_platform.nn.clustering import sinkhorn, spherical_kmeans
+from ssl_platform.nn.clustering import balanced_labels, kmeans, sinkhorn, spherical_kmeans
 from ssl_platform.nn.heads import DINOHead, mlp
 from ssl_platform.nn.norm import GlobalBatchNorm
 from ssl_platform.testing.processes import Processes, average_gradients, relative_difference
@@ -68,6 +68,16 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
         group=distributed.share(GROUP),
         queue_group=torch.arange(7),
     ),
+    "supcon": lambda head, p: losses.supcon(
+        torch.stack((head(rows(D)), head(rows(D, seed=1)), head(rows(D, seed=2))), 1), distributed.share(LABELS), 0.3
+    ),
+    "supcon inside, several classes": lambda head, p: losses.supcon(
+        head(rows(2, D)), (rows(3) > 0).double(), 0.3, inside=True
+    ),
+    "debiased_nt_xent": lambda head, p: losses.debiased_nt_xent(
+        head(rows(D)), head(rows(D, seed=1)), 0.3, 0.1, distributed.share(GROUP)
+    ),
+    "kernel_info_nce": lambda head, p: losses.kernel_info_nce(head(rows(D)), head(rows(D, seed=1)), 0.3, 0.5),
     "clip": lambda head, p: losses.clip_loss(head(rows(D)), head(rows(D, seed=1)), (p + LOG_SCALE).exp()),
     "vicreg": lambda head, p: losses.vicreg(head(rows(D)), head(rows(D, seed=1))),
     "vicreg wide": lambda head, p: losses.covariance(head(rows(D)) @ replicated(D, 20)),
@@ -107,6 +117,7 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
     "global mean with weights": lambda head, p: losses.masked_mean(
         head(rows(D)).square().sum(dim=1), rows(seed=3).abs()
     ),
+    "relation_loss": lambda head, p: losses.relation_loss(head(rows(3, D))[..., 0], rows(3, seed=1) > 0, uneven()),
     "all_sum": lambda head, p: distributed.all_sum(head(rows(D)).sum(dim=0)).square().sum(),
     "all_mean": lambda head, p: distributed.all_mean(head(rows(D)).mean(dim=0)).square().sum(),
 }
@@ -151,6 +162,8 @@ def state() -> dict[str, Tensor]:
     found["sinkhorn uneven"] = distributed.gather(sinkhorn(rows(3, K), 0.3, valid=uneven()))
     found["sinkhorn queue"] = distributed.gather(sinkhorn(rows(K), 0.3, replicated=replicated(7, K)))
     found["k-means"] = spherical_kmeans(replicated(41, D), replicated(K, D, seed=4))
+    found["means"], found["clusters"] = kmeans(torch.cat((replicated(41, D), replicated(9, D))), 45, seed=0, iterations=3)
+    found["balanced labels"] = balanced_labels(replicated(41, D), lambda x: x @ replicated(D, K, seed=4), 5.0)
     bank, queue = Bank(10, D, dtype=torch.float64), Queue(12, D, dtype=torch.float64)
     bank.write(distributed.share(torch.tensor([3, 1, 9, 3, 0, 3, 5, 1])), rows(D))
     for seed in range(3):

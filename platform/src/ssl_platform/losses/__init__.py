@@ -32,7 +32,9 @@ from ssl_platform.losses.masked import (
     patch_mse,
     smooth_l1_tokens,
 )
+from ssl_platform.losses.pairs import debiased_nt_xent, kernel_info_nce, supcon
 from ssl_platform.losses.precision import full_precision, widen
+from ssl_platform.losses.relation import relation_loss
 from ssl_platform.losses.supervised import masked_cross_entropy
 
 __all__ = [
@@ -44,11 +46,13 @@ __all__ = [
     "cluster_cross_entropy",
     "covariance",
     "cross_view_cross_entropy",
+    "debiased_nt_xent",
     "dino_cross_entropy",
     "full_precision",
     "info_nce",
     "instance_normalised",
     "invariance",
+    "kernel_info_nce",
     "key_logits",
     "masked_cross_entropy",
     "masked_distillation",
@@ -60,8 +64,10 @@ __all__ = [
     "patch_mse",
     "picked",
     "scaled_square_error",
+    "relation_loss",
     "smooth_l1_tokens",
     "soft_cross_entropy",
+    "supcon",
     "swapped_prediction",
     "variance",
     "vicreg",

@@ -125,6 +125,10 @@ def _local_crops(value: Any, run: RunSize) -> tuple[Any, str]:
     return (value, "") if run.gpu else (min(int(value), 2), "two on a CPU")
 
 
+def _augmentations(value: Any, run: RunSize) -> tuple[Any, str]:
+    return (value, "") if run.gpu else (min(int(value), 4), "four on a CPU")
+
+
 RULES: Mapping[str, Rule] = {
     "proj_dims": _widths,
     "pred_dims": _widths,
@@ -146,6 +150,7 @@ RULES: Mapping[str, Rule] = {
     "predictor_heads": _heads,
     "local_crops": _local_crops,
     "permutations": _permutations,
+    "augmentations": _augmentations,
 }
 SWITCHED_ON = frozenset({"head_norm"})  # rules that give a value to a setting whose paper has none
 TINY: Mapping[str, Any] = {
@@ -162,6 +167,7 @@ TINY: Mapping[str, Any] = {
     "predictor_heads": 2,
     "local_crops": 2,
     "permutations": 6,
+    "augmentations": 3,
 }
 
 

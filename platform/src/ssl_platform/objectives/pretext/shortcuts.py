@@ -65,7 +65,7 @@ def one_channel(tiles: View, whole: View, draws: Draws, noise: float) -> View:
     level, spread = (value.repeat_interleave(count, dim=0) for value in moments(whole))
     _, std = moments(tiles)
     relative = (std / torch.where(spread > 0, spread, torch.ones_like(spread)) * kept).sum(1, keepdim=True)
-    field = normal_field(draws, "noise", tiles.x[0].numel() * count).view(tiles.x.shape).to(tiles.x.dtype)
+    field = normal_field(draws, "noise", tiles.x[0].numel() * count).reshape(tiles.x.shape).to(tiles.x.dtype)
     return tiles.replace(x=torch.where(kept, tiles.x, level + noise * relative * spread * field))
 
 
