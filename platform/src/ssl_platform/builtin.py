@@ -28,6 +28,8 @@ VIT_SETTINGS = (
     Setting("heads", "int | None", None, "attention heads; null: the size's", {"ge": 1}),
     Setting("cls", "int", 1, "class tokens", {"ge": 0}),
     Setting("registers", "int", 0, "further prefix tokens", {"ge": 0}),
+    Setting("learned_tokens", "int", 0, "learnt tokens the later blocks work on (TokenLearner); 0: all", {"ge": 0}),
+    Setting("learned_after", "float", 0.5, "fraction of the blocks before them", {"ge": 0, "lt": 1}),
     Setting("pool", "Literal['cls', 'mean']", "mean", "pooled output: first class token or mean of valid tokens"),
     Setting("mlp_ratio", "float", 4.0, "width of the MLPs over D", {"gt": 0}),
     Setting("layer_scale", "float | None", None, "start of the layer scale; null for none"),

@@ -1,6 +1,13 @@
 """Measures of embeddings: tensors in, numbers out, no gradient."""
 
 from ssl_platform.measures.neighbours import knn_vote
-from ssl_platform.measures.representation import alignment, dimension_std, effective_rank, entropy, uniformity
+from ssl_platform.measures.representation import (
+    alignment,
+    dimension_std,
+    effective_rank,
+    entropy,
+    norm_outliers,
+    uniformity,
+)
 
-__all__ = ["alignment", "dimension_std", "effective_rank", "entropy", "knn_vote", "uniformity"]
+__all__ = ["alignment", "dimension_std", "effective_rank", "entropy", "knn_vote", "norm_outliers", "uniformity"]

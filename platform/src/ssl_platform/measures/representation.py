@@ -43,6 +43,27 @@ def dimension_std(z: Tensor, unit: bool = True) -> Tensor:
 
 
 @torch.no_grad()
+def norm_outliers(tokens: Tensor, valid: Tensor | None = None, fences: float = 3.0) -> Tensor:
+    """Share of tokens whose norm is far above the others', as of patches turned into memory (Darcet et al., 2024).
+
+    The published threshold (150) is one model's. Here a norm is far out beyond the upper quartile plus `fences` times
+    the distance of the quartiles (Tukey, 1977), whatever the model's scale.
+
+    Args:
+        tokens: `[B, N, D]` output tokens of a set of items, without prefix.
+        valid: `[B, N]` bool, or None.
+        fences: distances of the quartiles above the upper one.
+
+    Returns:
+        Scalar in `[0, 1]`.
+    """
+    norms = wide(tokens).norm(dim=-1)
+    norms = norms.flatten() if valid is None else norms[valid]
+    low, high = torch.quantile(norms, torch.tensor([0.25, 0.75], dtype=norms.dtype, device=norms.device))
+    return (norms > high + fences * (high - low)).to(norms.dtype).mean()
+
+
+@torch.no_grad()
 def alignment(a: Tensor, b: Tensor, power: float = 2.0) -> Tensor:
     """Mean distance of paired unit vectors to a power (Wang, Isola, 2020, section 4.1.1).
 

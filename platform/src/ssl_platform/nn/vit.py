@@ -20,6 +20,7 @@ from ssl_platform.nn.positions import STEPS, SinCos
 from ssl_platform.nn.sizes import Size, size_of
 from ssl_platform.nn.subset import flat, subset
 from ssl_platform.nn.taps import Taps
+from ssl_platform.nn.token_learner import TokenFuser, TokenLearner
 from ssl_platform.nn.tokenizer import Tokenizer
 from ssl_platform.nn.validity import valid_mean, zero_invalid
 from ssl_platform.types import Features, Layout, Mask, Tokens
@@ -37,14 +38,18 @@ class ViT(Backbone):
         size: width, depth and heads.
         positions: embeds coordinates with the same width.
         cls: class tokens.
-        registers: further prefix tokens (Darcet et al., 2024).
+        registers: further prefix tokens (Darcet et al., 2024, arXiv:2309.16588): without place, never masked, pooled or
+            decoded.
         pool: `cls` takes the first class token, `mean` the mean of valid tokens.
         mlp_ratio: width of the MLPs over D.
         layer_scale: start of the layer scale, or None.
         drop_path: probability at the last block, rising linearly from 0 at the first.
+        learned_tokens: so many tokens go on in place of all (see `TokenLearner`), and are written back to all places
+            after the last block; 0 for none. Intermediate outputs are then not offered.
+        learned_after: fraction of the blocks that still see all tokens.
 
     Raises:
-        ConfigError: `pool="cls"` without a class token.
+        ConfigError: `pool="cls"` without a class token, or no block left for learnt tokens.
     """
 
     offers = frozenset({"tokens", "drop", "mask_token", "taps", "attention", "attn_mask"})
@@ -62,6 +67,8 @@ class ViT(Backbone):
         mlp_ratio: float = 4.0,
         layer_scale: float | None = None,
         drop_path: float = 0.0,
+        learned_tokens: int = 0,
+        learned_after: float = 0.5,
     ) -> None:
         super().__init__()
         if pool not in ("cls", "mean") or (pool == "cls" and cls < 1):
@@ -75,8 +82,17 @@ class ViT(Backbone):
         rates = [drop_path * i / max(1, size.depth - 1) for i in range(size.depth)]
         self.blocks = nn.ModuleList([Block(size.dim, size.heads, mlp_ratio, layer_scale, rate) for rate in rates])
         self.norm = nn.LayerNorm(size.dim, eps=1e-6)
+        self.learned_from = round(learned_after * size.depth) if learned_tokens else size.depth
+        if learned_tokens:
+            if self.learned_from >= size.depth:
+                raise ConfigError(f"backbone.learned_after={learned_after}: leaves none of {size.depth} blocks")
+            self.offers = self.offers - {"taps", "attention", "attn_mask"}
+            self.learner, self.fuser = TokenLearner(size.dim, learned_tokens), TokenFuser(size.dim, learned_tokens)
         self.apply(init_transformer)
-        nn.init.normal_(self.prefix, std=0.02)
+        nn.init.normal_(self.prefix[:cls], std=0.02)
+        nn.init.normal_(self.prefix[cls:], std=1e-6)
+        if learned_tokens:
+            self.fuser.reset()
 
     def encode(
         self,
@@ -111,10 +127,16 @@ class ViT(Backbone):
             x = torch.cat([self.prefix.expand(x.shape[0], -1, -1).to(x.dtype), x], dim=1)
         mask = _joined(key_mask(valid, p), attn_mask, p)
         kept = Taps(taps, len(self.blocks))
+        places = x
         for number, block in enumerate(self.blocks):
+            if number == self.learned_from:
+                places, mask = x, None
+                x = torch.cat([x[:, :p], self.learner(x[:, p:], valid)], dim=1)
             x = block(x, mask, kept.recorder(number) if taps else None)
             if taps:
                 kept.output(number, x)
+        if self.learned_from < len(self.blocks):
+            x = torch.cat([x[:, :p], self.fuser(places[:, p:], x[:, p:])], dim=1)
         x = self.norm(x)
         prefix, x = x[:, :p], zero_invalid(x[:, p:], valid)
         pooled = prefix[:, 0] if self.pool == "cls" else valid_mean(x, valid)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from ssl_platform.encoder import read
@@ -22,7 +23,7 @@ class Initial:
 
     Attributes:
         matched: names taken as they are.
-        resized: names whose positions were interpolated.
+        resized: names whose positions were interpolated, or whose registers are more or fewer.
         missing: names of this backbone the file lacks or has in another shape.
         unused: names of the file this backbone lacks.
     """
@@ -71,6 +72,9 @@ def load_initial(backbone: Backbone, source: str) -> Initial:
             continue
         if new is not None and "pos" in name and backbone.spec is not None:
             resized = _fitted(new, tuple(value.shape), record.backbone, backbone.spec)
+        elif new is not None and name == "prefix" and new.shape[1:] == value.shape[1:]:
+            common = min(len(new), len(value))  # class tokens come first: another number of registers keeps them
+            resized = torch.cat([new[:common], value[common:]])
         if resized is None:
             found.missing.append(name)
         else:
