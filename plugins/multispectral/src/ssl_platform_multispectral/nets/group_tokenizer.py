@@ -45,6 +45,8 @@ class GroupTokenizer(Tokenizer):
         ConfigError: a channel is in no group or in several.
     """
 
+    patch: tuple[int, ...]
+
     def __init__(
         self,
         channels: int,
