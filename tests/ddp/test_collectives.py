@@ -85,6 +85,16 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
     "barlow_twins wide": lambda head, p: losses.barlow_twins(
         head(rows(D)) @ replicated(D, 20), head(rows(D, seed=1)) @ replicated(D, 20)
     ),
+    "tico": lambda head, p: (
+        losses.tico_terms(
+            head(rows(D)), rows(D, seed=1), 0.5 * losses.second_moment(head(rows(D))) + 0.1 * torch.eye(D)
+        ).contrast
+    ),
+    "w_mse": lambda head, p: losses.w_mse(
+        [head(rows(D))[:, :2], head(rows(D, seed=1))[:, :2]], [torch.tensor([3, 7, 0, 1, 5, 2, 6, 4])], 4
+    ),
+    "sigreg": lambda head, p: losses.sigreg(head(rows(3, D)).transpose(0, 1), F.normalize(replicated(9, D), dim=1)),
+    "view_mean_mse": lambda head, p: losses.view_mean_mse([head(rows(D, seed=s)) for s in range(3)], 2),
     "variance": lambda head, p: losses.variance(0.1 * head(rows(D))),
     "byol_regression": lambda head, p: losses.byol_regression(head(rows(D)), rows(D, seed=1)),
     "dino_cross_entropy": lambda head, p: losses.dino_cross_entropy(
@@ -118,6 +128,9 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
         head(rows(D)).square().sum(dim=1), rows(seed=3).abs()
     ),
     "relation_loss": lambda head, p: losses.relation_loss(head(rows(3, D))[..., 0], rows(3, seed=1) > 0, uneven()),
+    "critic and fooling": lambda head, p: (
+        losses.critic_loss(head(rows(D))[:, 0], head(rows(D, seed=1))[:, 0]) + losses.fooling_loss(head(rows(D))[:, 1])
+    ),
     "all_sum": lambda head, p: distributed.all_sum(head(rows(D)).sum(dim=0)).square().sum(),
     "all_mean": lambda head, p: distributed.all_mean(head(rows(D)).mean(dim=0)).square().sum(),
 }
@@ -162,7 +175,9 @@ def state() -> dict[str, Tensor]:
     found["sinkhorn uneven"] = distributed.gather(sinkhorn(rows(3, K), 0.3, valid=uneven()))
     found["sinkhorn queue"] = distributed.gather(sinkhorn(rows(K), 0.3, replicated=replicated(7, K)))
     found["k-means"] = spherical_kmeans(replicated(41, D), replicated(K, D, seed=4))
-    found["means"], found["clusters"] = kmeans(torch.cat((replicated(41, D), replicated(9, D))), 45, seed=0, iterations=3)
+    found["means"], found["clusters"] = kmeans(
+        torch.cat((replicated(41, D), replicated(9, D))), 45, seed=0, iterations=3
+    )
     found["balanced labels"] = balanced_labels(replicated(41, D), lambda x: x @ replicated(D, K, seed=4), 5.0)
     bank, queue = Bank(10, D, dtype=torch.float64), Queue(12, D, dtype=torch.float64)
     bank.write(distributed.share(torch.tensor([3, 1, 9, 3, 0, 3, 5, 1])), rows(D))

@@ -1,5 +1,6 @@
 """Losses: pure functions of tensors, exact under data parallelism, at least float32 inside."""
 
+from ssl_platform.losses.adversarial import critic_loss, fooling_loss
 from ssl_platform.losses.clustering import (
     cluster_cross_entropy,
     cross_view_cross_entropy,
@@ -9,10 +10,13 @@ from ssl_platform.losses.clustering import (
 from ssl_platform.losses.contrastive import info_nce, key_logits, nt_xent, picked
 from ssl_platform.losses.crossmodal import clip_loss
 from ssl_platform.losses.decorrelation import (
+    TicoTerms,
     VicregTerms,
     barlow_twins,
     covariance,
     invariance,
+    second_moment,
+    tico_terms,
     variance,
     vicreg,
     vicreg_terms,
@@ -35,9 +39,12 @@ from ssl_platform.losses.masked import (
 from ssl_platform.losses.pairs import debiased_nt_xent, kernel_info_nce, supcon
 from ssl_platform.losses.precision import full_precision, widen
 from ssl_platform.losses.relation import relation_loss
+from ssl_platform.losses.sigreg import sigreg, view_mean_mse
 from ssl_platform.losses.supervised import masked_cross_entropy
+from ssl_platform.losses.whitening import w_mse, whitened
 
 __all__ = [
+    "TicoTerms",
     "VicregTerms",
     "barlow_twins",
     "byol_regression",
@@ -45,9 +52,11 @@ __all__ = [
     "clip_loss",
     "cluster_cross_entropy",
     "covariance",
+    "critic_loss",
     "cross_view_cross_entropy",
     "debiased_nt_xent",
     "dino_cross_entropy",
+    "fooling_loss",
     "full_precision",
     "info_nce",
     "instance_normalised",
@@ -63,14 +72,20 @@ __all__ = [
     "nt_xent",
     "patch_mse",
     "picked",
-    "scaled_square_error",
     "relation_loss",
+    "scaled_square_error",
+    "second_moment",
+    "sigreg",
     "smooth_l1_tokens",
     "soft_cross_entropy",
     "supcon",
     "swapped_prediction",
+    "tico_terms",
     "variance",
     "vicreg",
     "vicreg_terms",
+    "view_mean_mse",
+    "w_mse",
+    "whitened",
     "widen",
 ]

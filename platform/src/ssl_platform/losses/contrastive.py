@@ -27,6 +27,25 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float, group: Tensor | None = Non
     Raises:
         ValueError: `a` and `b` are not `[B, D]` of one shape.
     """
+    logits, sibling = pair_logits(a, b, temperature, group)
+    return F.cross_entropy(logits, sibling)
+
+
+@full_precision
+def pair_logits(a: Tensor, b: Tensor, temperature: float, group: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Cosines over temperature of this rank's views with those of all ranks, and the column of each one's sibling.
+
+    Args:
+        a, b: `[B, D]` embeddings of two views of the same samples, of any length.
+        temperature: above 0.
+        group: `[B]` int64; other samples of the same group are left out.
+
+    Returns:
+        `[2B, 2N]`, -inf for a view itself and for what is left out, and `[2B]` int64.
+
+    Raises:
+        ValueError: `a` and `b` are not `[B, D]` of one shape.
+    """
     _check_pair(a, b)
     count = len(a)
     local = torch.stack((F.normalize(a, dim=1), F.normalize(b, dim=1)))  # [2, B, D]
@@ -42,7 +61,7 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float, group: Tensor | None = Non
     if group is not None:
         same = (group[:, None] == distributed.gather(group)).repeat(2, 2)  # [2B, 2N]
         dropped = dropped | (same & (column != sibling[:, None]))
-    return F.cross_entropy(logits.masked_fill(dropped, -torch.inf), sibling)
+    return logits.masked_fill(dropped, -torch.inf), sibling
 
 
 @full_precision

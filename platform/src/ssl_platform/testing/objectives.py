@@ -35,8 +35,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "mae": {"decoder_dim": 48, "decoder_heads": 4},
     "i-jepa": {"predictor_dim": 48, "predictor_heads": 4},
     "v-jepa": {"predictor_dim": 48, "predictor_heads": 4},
+    "latent-mim": {"proj_dims": (64,), "decoder_dim": 48, "momentum": 0.9},
     "data2vec2": {"masks": 2, "block": 2, "momentum": 0.9},
     "moco-v2": {"proj_dims": (32, 16), "queue": 24},
+    "supcon": {"proj_dims": (32, 16)},
+    "dcl": {"proj_dims": (32, 16)},
+    "kernel-infonce": {"proj_dims": (32, 16)},
     "moco-v3": {"proj_dims": (32, 32, 16), "pred_dims": (32, 16)},
     "nnclr": {"proj_dims": (32, 32, 16), "pred_dims": (32, 16), "queue": 24},
 }
@@ -72,8 +76,12 @@ def make(method: Objective, backbone: Backbone) -> None:
     method.data = TrainingSet(ITEMS, CLASSES)
     models: dict[str, nn.Module] = {}
     for model, spec in method.plan(method.config).models:
-        other = build_like(backbone)
-        models[model] = Frozen(other, name=model) if spec.kind == "frozen" else other
+        if spec.kind != "frozen":
+            models[model] = build_like(backbone)
+            continue
+        with torch.random.fork_rng(devices=()):  # the same file, whatever the run's seed
+            torch.manual_seed(1)
+            models[model] = Frozen(build_like(backbone), name=model)
     method.build(backbone, models)
 
 
@@ -85,7 +93,7 @@ def refresh(method: Objective, backbone: Backbone, rank_: int = 2, channels: int
     maker = ViewMaker(toy_layout(rank_, channels), plan, ViewsConfig(local_size=8), seed=0, window=(16,) * rank_)
     clean = maker.clean(everything)
     clean = clean.replace(x=clean.x.to(next(backbone.parameters()).dtype))
-    method.refresh(Step(0, 10, 4, 8, 1e-3), backbone(clean).pooled, everything.index)
+    method.refresh(Step(0, 10, 4, 8, 1e-3), method.embedder(backbone)(clean).pooled, everything.index)
 
 
 def small_backbone(rank_: int = 2, channels: int = 1, **settings: Any) -> Backbone:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from ssl_platform.losses.contrastive import nt_xent
 from ssl_platform.nn.backbone import Backbone
@@ -49,8 +49,12 @@ class SimCLR(Objective):
         """NT-Xent of the two projected views."""
         a, b = pooled(backbone, views)
         group = views[0].group if self.config.negatives == "other-groups" else None
-        loss = nt_xent(self.projector(a), self.projector(b), self.config.temperature, group=group)
+        loss = self.contrast(self.projector(a), self.projector(b), group)
         return Loss(loss, watch={"embedding": mean_of([a, b])})
+
+    def contrast(self, a: Tensor, b: Tensor, group: Tensor | None) -> Tensor:
+        """The loss of two views' projections `[B, D]`."""
+        return nt_xent(a, b, self.config.temperature, group)
 
     def trivial(self, batch: int) -> float:
         """`log(2 B - 1)`: all embeddings alike."""
