@@ -131,6 +131,10 @@ class Objective(nn.Module):
             views: the views of those micro-batches without pixels (index, group, label, meta only).
         """
 
+    def embedder(self, backbone: Backbone) -> Backbone:
+        """Who embeds the set in whole-set passes; the student by default."""
+        return backbone
+
     def refresh(self, step: Step, bank: Tensor, index: Tensor) -> None:
         """A whole-set pass ended (only with `Plan.refresh`).
 

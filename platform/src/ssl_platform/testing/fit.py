@@ -11,8 +11,13 @@ from torch import nn
 from ssl_platform.config.schema import ViewsConfig
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.objectives.base import Objective, total_of
+from ssl_platform.train.optim import OptimPlan, clip, schedule
+from ssl_platform.train.optim import build as build_optimiser
+from ssl_platform.train.optim import groups as optim_groups
 from ssl_platform.types import Batch, Layout, Loss, Step, Views
 from ssl_platform.views.maker import ViewMaker
+
+CLIP = 3.0  # gradient norm of a player, as `optim.clip`
 
 
 @dataclass
@@ -45,8 +50,9 @@ def fit(
     items: Batch | None = None,
     build: bool = True,
     maker: ViewMaker | None = None,
+    optim: OptimPlan | None = None,
 ) -> Fitted:
-    """Train `objective` for some steps with AdamW, calling every hook as the trainer does.
+    """Train `objective` for some steps, calling every hook as the trainer does.
 
     Args:
         objective: built here unless `build` is False.
@@ -62,23 +68,32 @@ def fit(
         items: all items in index order, for plans with a refresh.
         build: whether to call `objective.build`.
         maker: makes the views; one of the layout, the plan and `views` when None.
+        optim: optimiser and schedules as in a run; AdamW at a constant `lr` when None.
     """
     plan = objective.plan(objective.config)
     maker = maker or ViewMaker(layout, plan, views or ViewsConfig(), seed=0, window=window)
     if build:
         objective.build(backbone, models or {})
     players = objective.players(backbone)
-    groups = [{"params": p.parameters, "lr": lr * p.lr, "betas": p.betas or (0.9, 0.95)} for p in players]
-    optimiser = torch.optim.AdamW(groups, weight_decay=0.01)
+    optimiser: torch.optim.Optimizer
+    if optim is None:
+        groups = [{"params": p.parameters, "lr": lr * p.lr, "betas": p.betas or (0.9, 0.95)} for p in players]
+        optimiser = torch.optim.AdamW(groups, weight_decay=0.01)
+    else:
+        named = [*backbone.named_parameters(), *objective.named_parameters()]
+        optimiser = build_optimiser(optim, optim_groups(players, named))
     objective.train()
     backbone.train()
     done = Fitted()
     for number in range(steps):
         batch = batches(number)
+        if optim is not None:
+            lr = schedule(optimiser, optim, number, steps)
         step = Step(number, steps, epoch_steps, len(batch), lr)
         if plan.refresh is not None and items is not None and number % epoch_steps == 0:
             with torch.no_grad():
-                objective.refresh(step, backbone(maker.clean(items)).pooled, items.index)
+                encoder = objective.embedder(backbone)
+                objective.refresh(step, encoder(maker.clean(items)).pooled, items.index)
         objective.before_step(step)
         made = maker(batch)
         loss = total_of(objective(backbone, made))
@@ -89,8 +104,10 @@ def fit(
             if not player.active(step):
                 for parameter in player.parameters:
                     parameter.grad = None
-            elif player.clip is not None:
+            elif player.clip is not None and optim is None:
                 nn.utils.clip_grad_norm_(player.parameters, player.clip)
+        if optim is not None:
+            clip(players, CLIP)
         optimiser.step()
         watch = {name: value.detach() for name, value in loss.watch.items()}
         objective.after_step(step, backbone, [watch], [made])

@@ -40,13 +40,14 @@ def embed_set(
     )
     device = module.device
     longest = max(share.lengths)
-    bank = torch.zeros(longest, module.backbone.embed_dim, device=device)
+    encoder = module.objective.embedder(module.backbone)
+    bank = torch.zeros(longest, encoder.embed_dim, device=device)
     index = torch.full((longest,), -1, dtype=torch.int64, device=device)
     filled = 0
-    with evaluating(module.backbone), module.trainer.precision_plugin.forward_context():
+    with evaluating(encoder), module.trainer.precision_plugin.forward_context():
         for batch in share:
             moved = to_device(batch, device)
-            bank[filled : filled + len(batch)] = module.backbone(model.maker.clean(moved)).pooled.to(bank.dtype)
+            bank[filled : filled + len(batch)] = encoder(model.maker.clean(moved)).pooled.to(bank.dtype)
             index[filled : filled + len(batch)] = moved.index
             filled += len(batch)
     bank, index = gather(bank), gather(index)

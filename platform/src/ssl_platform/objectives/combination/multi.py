@@ -154,6 +154,18 @@ class Multi(Objective):
             own = [{k.removeprefix(prefix): v for k, v in w.items() if k.startswith(prefix)} for w in watch]
             self.part(name).after_step(step, backbone, own, [self.views_of(name, v) for v in views])
 
+    def embedder(self, backbone: Backbone) -> Backbone:
+        """The one that all parts with a whole-set pass share.
+
+        Raises:
+            ConfigError: they have different ones.
+        """
+        parts = {name: self.part(name) for name in self.parts}
+        found = {name: part.embedder(backbone) for name, part in parts.items() if part.plan(part.config).refresh}
+        if len(set(found.values())) > 1:
+            raise ConfigError(f"{' and '.join(found)} embed the set with different encoders: train them apart")
+        return next(iter(found.values()), backbone)
+
     def refresh(self, step: Step, bank: Tensor, index: Tensor) -> None:
         """Each part's own, where it asked for one."""
         for name in self.parts:
