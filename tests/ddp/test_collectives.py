@@ -100,6 +100,9 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
     "dino_cross_entropy": lambda head, p: losses.dino_cross_entropy(
         [head(rows(D, seed=s)) for s in range(4)], [teacher_probs(0), teacher_probs(1)], 0.2
     ),
+    "masked_distillation": lambda head, p: losses.masked_distillation(
+        head(rows(3, D)), rows(3, D, seed=1).softmax(-1), 0.2, uneven()
+    ),
     "swapped_prediction": lambda head, p: losses.swapped_prediction(
         [head(rows(D, seed=s)) for s in range(3)],
         [sinkhorn(head(rows(D, seed=s)), 0.5, replicated=head(replicated(5, D))) for s in range(2)],
@@ -118,9 +121,16 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
     "masked_error": lambda head, p: losses.masked_error(
         head(rows(3, D)), rows(3, D, seed=1), uneven(), rows(3, D, seed=2) > 0
     ),
+    "spectrum_error": lambda head, p: losses.spectrum_error(
+        head(rows(3, D)), rows(3, D, seed=1), rows(D, seed=3) > 0.5, uneven()
+    ),
     "smooth_l1_tokens": lambda head, p: losses.masked_mean(
         losses.smooth_l1_tokens(head(rows(3, D)), rows(3, D, seed=1)), uneven()
     ),
+    "patch_discrimination": lambda head, p: losses.masked_mean(
+        losses.patch_discrimination(head(rows(3, D)), rows(3, D, seed=1), 0.2, uneven()), uneven()
+    ),
+    "pairwise_similarity": lambda head, p: (losses.pairwise_similarity(head(rows(3, D))) - 0.5).square().mean(),
     "scaled_square_error": lambda head, p: losses.masked_mean(
         losses.scaled_square_error(head(rows(3, D)), rows(3, D, seed=1)), uneven()
     ),

@@ -28,7 +28,13 @@ from ssl_platform.losses.distillation import (
     masked_distillation,
     moved_centre,
 )
-from ssl_platform.losses.latent import instance_normalised, scaled_square_error
+from ssl_platform.losses.frequency import spectrum_error
+from ssl_platform.losses.latent import (
+    instance_normalised,
+    pairwise_similarity,
+    patch_discrimination,
+    scaled_square_error,
+)
 from ssl_platform.losses.masked import (
     masked_error,
     masked_mean,
@@ -36,6 +42,7 @@ from ssl_platform.losses.masked import (
     patch_mse,
     smooth_l1_tokens,
 )
+from ssl_platform.losses.mixing import Hard, hardest, mix_pairs, mix_with_query
 from ssl_platform.losses.pairs import debiased_nt_xent, kernel_info_nce, supcon
 from ssl_platform.losses.precision import full_precision, widen
 from ssl_platform.losses.relation import relation_loss
@@ -44,6 +51,7 @@ from ssl_platform.losses.supervised import masked_cross_entropy
 from ssl_platform.losses.whitening import w_mse, whitened
 
 __all__ = [
+    "Hard",
     "TicoTerms",
     "VicregTerms",
     "barlow_twins",
@@ -58,6 +66,7 @@ __all__ = [
     "dino_cross_entropy",
     "fooling_loss",
     "full_precision",
+    "hardest",
     "info_nce",
     "instance_normalised",
     "invariance",
@@ -67,9 +76,13 @@ __all__ = [
     "masked_distillation",
     "masked_error",
     "masked_mean",
+    "mix_pairs",
+    "mix_with_query",
     "moved_centre",
     "normalised_patches",
     "nt_xent",
+    "pairwise_similarity",
+    "patch_discrimination",
     "patch_mse",
     "picked",
     "relation_loss",
@@ -78,6 +91,7 @@ __all__ = [
     "sigreg",
     "smooth_l1_tokens",
     "soft_cross_entropy",
+    "spectrum_error",
     "supcon",
     "swapped_prediction",
     "tico_terms",

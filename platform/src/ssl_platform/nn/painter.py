@@ -1,0 +1,91 @@
+"""From one vector to a whole view by up-convolutions, and a critic of boxes of cells, for grids of any rank."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ssl_platform.nn.norm import GlobalBatchNorm
+from ssl_platform.nn.patches import crop
+from ssl_platform.nn.sparse import CONV
+
+_COARSE = 4  # cells an axis at which painting starts, or less
+
+
+class Painter(nn.Module):
+    """A vector becomes a coarse map, which is upsampled by two and convolved until it covers the view.
+
+    Args:
+        in_dim: width of the vector.
+        outputs: channels C.
+        size: cells of the view along each axis.
+        width: channels of the finest map; they double with every halving of the resolution, up to eightfold.
+    """
+
+    def __init__(self, in_dim: int, outputs: int, size: Sequence[int], width: int = 64) -> None:
+        super().__init__()
+        conv = CONV[len(size) - 1]
+        self.size = tuple(size)
+        levels = max(1, (-(-max(size) // _COARSE) - 1).bit_length())
+        self.sizes = [tuple(-(-n // 2**level) for n in size) for level in reversed(range(levels + 1))]
+        widths = [width * min(8, 2**level) for level in reversed(range(levels + 1))]
+        self.width = widths[0]
+        self.start = nn.Linear(in_dim, self.width * math.prod(self.sizes[0]))
+        self.first = GlobalBatchNorm(self.width)
+        self.rises = nn.ModuleList(
+            [
+                nn.Sequential(conv(a, b, 3, padding=1, bias=False), GlobalBatchNorm(b), nn.ReLU())
+                for a, b in itertools.pairwise(widths)
+            ]
+        )
+        self.head = conv(widths[-1], outputs, 3, padding=1)
+
+    def forward(self, code: Tensor) -> Tensor:
+        """`[B, in_dim]` to `[B, C, *size]`."""
+        x = F.relu(self.first(self.start(code).unflatten(1, (self.width, *self.sizes[0]))))
+        for rise, size in zip(self.rises, self.sizes[1:], strict=True):
+            for axis in range(2, x.ndim):  # doubled cells; what an odd size does not need is cut off
+                x = x.repeat_interleave(2, dim=axis) if size[axis - 2] > x.shape[axis] else x
+            x = rise(crop(x, size))
+        painted: Tensor = self.head(x)
+        return painted
+
+
+class Critic(nn.Module):
+    """Tells real boxes from painted ones: strided convolutions with leaky rectifiers, then one logit.
+
+    Args:
+        channels: C.
+        size: cells of a box along each axis.
+        width: channels of the first map; they double with every halving.
+    """
+
+    def __init__(self, channels: int, size: Sequence[int], width: int = 64) -> None:
+        super().__init__()
+        conv = CONV[len(size) - 1]
+        levels = max(1, min(4, (max(size) - 1).bit_length() - 1))
+        widths = [channels, *(width * 2**level for level in range(levels))]
+        layers: list[nn.Module] = []
+        for number, (a, b) in enumerate(itertools.pairwise(widths)):
+            layers.append(conv(a, b, 3, stride=2, padding=1, bias=number == 0))
+            layers += [GlobalBatchNorm(b)] if number else []
+            layers.append(nn.LeakyReLU(0.2))
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(widths[-1], 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, *size]` to `[B]` logits of being real."""
+        logits: Tensor = self.head(self.layers(x).flatten(2).mean(2))[:, 0]
+        return logits
+
+
+def held(module: nn.Module, x: Tensor) -> Tensor:
+    """What a module makes of `x` with its parameters held: the gradient reaches `x` and nothing else."""
+    parameters = {name: parameter.detach() for name, parameter in module.named_parameters()}
+    out: Tensor = torch.func.functional_call(module, parameters, (x,))
+    return out
