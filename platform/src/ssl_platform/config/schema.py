@@ -84,14 +84,35 @@ class ViewsConfig(Section):
         description="scale crops to the view's size, else keep the data's resolution; auto: scale, except crops that "
         "are compared where sizes mean something",
     )
+    recipe: Literal["original", "shared", "crop-resize", "crop"] = Field(
+        "original",
+        description="how much crops are augmented; shared: one draw of intensities for all views of a sample; "
+        "crop-resize: neither intensities, flips nor turns; crop: nor scaling, every cell is one of the data",
+    )
     strength: float = Field(1.0, ge=0, description="multiplier of all intensity augmentations")
+    fields: float = Field(
+        0.0,
+        ge=0,
+        description="strength of smooth random fields over grids (shifts of cells, gains, offsets); 1: that of the "
+        "global operations; 0: none",
+    )
+    fields_gamma: float = Field(
+        6.0,
+        ge=0,
+        description="their smoothness: power falls with frequency to minus this; 2 is rough, 10 nearly global",
+    )
     rotate: float = Field(0.0, ge=0, le=180, description="largest rotation in degrees, in planes the layout allows")
     off: list[str] = Field([], description="names of view operations to leave out")
 
     @property
     def scales(self) -> bool:
         """Whether crops may be scaled."""
-        return bool(self.zoom) and "scale" not in self.off
+        return bool(self.zoom) and "scale" not in self.off and self.recipe != "crop"
+
+    @property
+    def crops_only(self) -> bool:
+        """Whether views are crops without intensity changes, flips and turns."""
+        return self.recipe in ("crop-resize", "crop")
 
 
 class OptimConfig(Section):

@@ -12,6 +12,7 @@ from ssl_platform.config.schema import ViewsConfig
 from ssl_platform.draws import Draws
 from ssl_platform.errors import ConfigError, did_you_mean
 from ssl_platform.types import Layout
+from ssl_platform.views.fields import FIELDS, fields
 from ssl_platform.views.intensity import GENERIC, Blur, generic
 from ssl_platform.views.operation import Context, Operation
 from ssl_platform.views.symmetry import GEOMETRIC, allows
@@ -43,7 +44,7 @@ class Photometry:
             ConfigError: `views.off` names no known operation.
         """
         replaced = {o.name for o in operations}
-        known = {*GEOMETRIC, Blur.name, *(o.name for o in GENERIC), *replaced}
+        known = {*GEOMETRIC, Blur.name, *(o.name for o in GENERIC), *FIELDS, *replaced}
         for name in config.off:
             if name not in known:
                 raise ConfigError(f"views.off names the unknown operation {name!r}{did_you_mean(name, known)}")
@@ -52,7 +53,11 @@ class Photometry:
         return cls(
             layout=layout,
             physics=tuple(o for o in operations if o.name not in off),
-            generic=tuple(o for o in generic(layout) if o.name not in off | replaced),
+            generic=tuple(
+                o
+                for o in (*fields(layout, config.fields, config.fields_gamma), *generic(layout))
+                if o.name not in off | replaced
+            ),
             blur=Blur() if blurred else None,
             strength=config.strength,
         )

@@ -67,7 +67,8 @@ def compile_plan(
             named.append((copies[-1], spec))
     recipes = [_recipe(name, spec, config, layout, window, multiple) for name, spec in named]
     by_name = {r.name: r for r in recipes}
-    return tuple(_linked(r, roles, by_name, layout) for r in recipes)
+    linked = tuple(_linked(r, roles, by_name, layout) for r in recipes)
+    return _sharing(linked) if config.recipe == "shared" else linked
 
 
 def in_order(recipes: Sequence[ViewRecipe]) -> Iterator[ViewRecipe]:
@@ -105,6 +106,8 @@ def _recipe(
     multiple: int | Sequence[int],
 ) -> ViewRecipe:
     size = view_size(spec, config, layout, window, multiple)
+    if config.crops_only:
+        spec = replace(spec, photometric=False, flips=False)
     if spec.clean:
         return replace(clean_recipe(size, layout, spec.part), name=name, spec=spec, geometry=name, photometry=name)
     cells = (1,) * layout.rank if layout.points else size
@@ -156,6 +159,12 @@ def _linked(
     elif spec.overlap is not None and copy > 0:
         recipe = replace(recipe, first=f"{spec.role}/0")
     return recipe
+
+
+def _sharing(recipes: tuple[ViewRecipe, ...]) -> tuple[ViewRecipe, ...]:
+    """All views of a sample with one draw of intensities: the first augmented view's."""
+    first = next((r.name for r in recipes if r.photometric), None)
+    return tuple(replace(r, photometry=first) if r.photometric and first else r for r in recipes)
 
 
 def _copies(role: str, roles: dict[str, list[str]], spec: ViewSpec) -> list[str]:

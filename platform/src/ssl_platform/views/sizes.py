@@ -96,7 +96,7 @@ def read_size(
     """
     base = base_window(plan, config, layout, window, multiple)
     needed = [float(n) for n in base]
-    if layout.points or not config.rotate or "rotate" in config.off:
+    if layout.points or not config.rotate or "rotate" in config.off or config.crops_only:
         return base
     scaled = set(axes(layout, "scale")) if config.scales else set()
     for spec in plan.views:
