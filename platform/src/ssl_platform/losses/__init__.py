@@ -45,6 +45,7 @@ from ssl_platform.losses.masked import (
 from ssl_platform.losses.mixing import Hard, hardest, mix_pairs, mix_with_query
 from ssl_platform.losses.pairs import debiased_nt_xent, kernel_info_nce, supcon
 from ssl_platform.losses.precision import full_precision, widen
+from ssl_platform.losses.quantised import annealed_mean, binned_cross_entropy, rebalanced, soft_bins
 from ssl_platform.losses.relation import relation_loss
 from ssl_platform.losses.sigreg import sigreg, view_mean_mse
 from ssl_platform.losses.supervised import masked_cross_entropy
@@ -54,7 +55,9 @@ __all__ = [
     "Hard",
     "TicoTerms",
     "VicregTerms",
+    "annealed_mean",
     "barlow_twins",
+    "binned_cross_entropy",
     "byol_regression",
     "centred_softmax",
     "clip_loss",
@@ -85,11 +88,13 @@ __all__ = [
     "patch_discrimination",
     "patch_mse",
     "picked",
+    "rebalanced",
     "relation_loss",
     "scaled_square_error",
     "second_moment",
     "sigreg",
     "smooth_l1_tokens",
+    "soft_bins",
     "soft_cross_entropy",
     "spectrum_error",
     "supcon",

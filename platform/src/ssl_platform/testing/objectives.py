@@ -41,9 +41,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "supcon": {"proj_dims": (32, 16)},
     "dcl": {"proj_dims": (32, 16)},
     "kernel-infonce": {"proj_dims": (32, 16)},
-    "mochi": {
-        "proj_dims": (32, 16), "queue": 24, "hardest": 12, "mixed": 8, "query_mixed": 6, "mixing_start": "0"
-    },
+    "mochi": {"proj_dims": (32, 16), "queue": 24, "hardest": 12, "mixed": 8, "query_mixed": 6, "mixing_start": "0"},
     "moco-v3": {"proj_dims": (32, 32, 16), "pred_dims": (32, 16)},
     "nnclr": {"proj_dims": (32, 32, 16), "pred_dims": (32, 16), "queue": 24},
 }

@@ -1,7 +1,7 @@
 """SupCon: all views of a class are one another's positives; labels needed, unknown ones fall back to SimCLR.
 
 Departures from the published code: positives and negatives are those of the global batch; several classes an item (0/1
-columns) weigh a pair by what the two share; the gain `temperature / base_temperature` of the code is 1, as in the paper.
+columns) weigh a pair by what the two share; the factor `temperature / base_temperature` of the code is left out.
 """
 
 from __future__ import annotations
