@@ -4,9 +4,9 @@
     python benchmarks/joint_steps.py --device cuda --size small --image 224 --patch 16 --batch 64 --precision bf16
 
 Both sides train the same backbone class with heads of the same widths on the same views: forward, loss, backward,
-AdamW, and what the method does after a step (momentum teacher, centre). Lightly's side is written as its own examples are: one
-forward pass a view. They are timed in turns within one run, on a CPU by the processor time spent; a ratio above 1 means
-ours is faster. Mask and reconstruction (mae) are timed by `mae_step.py`.
+AdamW, and what the method does after a step (momentum teacher, centre). Lightly's side is written as its examples are,
+one forward pass a view. They are timed in turns within one run, on a CPU by the processor time spent; a ratio above 1
+means ours is faster. Mask and reconstruction (mae) are timed by `mae_step.py`.
 """
 
 from __future__ import annotations
