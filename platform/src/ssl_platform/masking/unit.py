@@ -39,7 +39,7 @@ def unit_masks(
         raise ConfigError("unit masks need tokens on a grid, these are a set: use random or block masks")
     units = [-(-g // u) for g, u in zip(grid, unit, strict=True)]
     kinds = tokens.count // math.prod(grid)
-    place = _unit_of(grid, unit, tokens.values.device).repeat(kinds)
+    place = unit_of(grid, unit, tokens.count, tokens.values.device)
     count = math.prod(units)
     valid = None if tokens.valid is None else any_valid(tokens.valid, place, count)
     stand_in = Tokens(tokens.values[:, :1].expand(-1, count, -1), tokens.coords[:, :1], tokens.extent, None, valid)
@@ -60,10 +60,17 @@ def unit_tokens(cells: int, patch: Sequence[int], grid: Sequence[int], least: in
     return tuple(max(1, min(round(cells / p), g // least)) for p, g in zip(patch, grid, strict=True))
 
 
-def _unit_of(grid: Sequence[int], unit: Sequence[int], device: torch.device) -> Tensor:
-    """`[prod(grid)]` row-major number of the unit of each place."""
+def unit_of(grid: Sequence[int], unit: Sequence[int], count: int, device: torch.device) -> Tensor:
+    """`[count]` row-major number of the unit each token lies in, the same for tokens of several kinds.
+
+    Args:
+        grid: of the tokens' places.
+        unit: tokens of a unit along each axis.
+        count: number of tokens, a multiple of the grid's.
+        device: of the result.
+    """
     number = torch.zeros(1, dtype=torch.long, device=device)
     for g, u in zip(grid, unit, strict=True):
         along = torch.arange(g, device=device).div(u, rounding_mode="floor")
         number = (number[:, None] * -(-g // u) + along[None, :]).flatten()
-    return number
+    return number.repeat(count // math.prod(grid))

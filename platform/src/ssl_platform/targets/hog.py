@@ -139,7 +139,8 @@ def hog_tokens(
     Args:
         view: normalised, on a grid.
         tokenizer: whose tokens are described.
-        cell: cells of the grid that share a histogram; they divide the tokenizer's patch.
+        cell: cells of the grid that share a histogram; they divide the tokenizer's patch, or are multiples of it, and
+            then a token has the one histogram it lies in.
         bins: as in `hog`.
         axes: as in `hog`.
 
@@ -174,7 +175,8 @@ def _first(values: Tensor, tokenizer: Tokenizer, cell: Sequence[int]) -> Tensor:
 
 def hog_width(tokenizer: Tokenizer, cell: Sequence[int], bins: int = 9, axes: int | None = None) -> int:
     """T of `hog_tokens`."""
-    return tokenizer.target_dim // math.prod(cell) * hog_bins(axes or tokenizer.rank, bins)
+    within = math.prod(map(min, cell, patch_of(tokenizer)))
+    return tokenizer.target_dim // within * hog_bins(axes or tokenizer.rank, bins)
 
 
 def patch_of(tokenizer: Tokenizer) -> tuple[int, ...]:
