@@ -78,6 +78,14 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
         head(rows(D)), head(rows(D, seed=1)), 0.3, 0.1, distributed.share(GROUP)
     ),
     "kernel_info_nce": lambda head, p: losses.kernel_info_nce(head(rows(D)), head(rows(D, seed=1)), 0.3, 0.5),
+    "noise_contrast": lambda head, p: losses.noise_contrast(
+        head(rows(D))[:, 0],
+        head(rows(D)),
+        losses.estimated_log_normaliser(head(rows(D))[:, 0], head(rows(D)), 20),
+        20,
+    ),
+    "memory_contrast": lambda head, p: losses.memory_contrast(head(rows(D))[:, 0], head(rows(D))),
+    "memory_softmax": lambda head, p: losses.memory_softmax(head(rows(D))[:, 0], head(rows(D))),
     "clip": lambda head, p: losses.clip_loss(head(rows(D)), head(rows(D, seed=1)), (p + LOG_SCALE).exp()),
     "vicreg": lambda head, p: losses.vicreg(head(rows(D)), head(rows(D, seed=1))),
     "vicreg wide": lambda head, p: losses.covariance(head(rows(D)) @ replicated(D, 20)),
@@ -100,6 +108,8 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
     "dino_cross_entropy": lambda head, p: losses.dino_cross_entropy(
         [head(rows(D, seed=s)) for s in range(4)], [teacher_probs(0), teacher_probs(1)], 0.2
     ),
+    "koleo": lambda head, p: losses.koleo(head(rows(D))),
+    "mean_entropy_gap": lambda head, p: losses.mean_entropy_gap(head(rows(D)), 0.3),
     "masked_distillation": lambda head, p: losses.masked_distillation(
         head(rows(3, D)), rows(3, D, seed=1).softmax(-1), 0.2, uneven()
     ),
@@ -140,6 +150,15 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
     "relation_loss": lambda head, p: losses.relation_loss(head(rows(3, D))[..., 0], rows(3, seed=1) > 0, uneven()),
     "critic and fooling": lambda head, p: (
         losses.critic_loss(head(rows(D))[:, 0], head(rows(D, seed=1))[:, 0]) + losses.fooling_loss(head(rows(D))[:, 1])
+    ),
+    "binned_cross_entropy": lambda head, p: losses.binned_cross_entropy(
+        head(rows(3, D)),
+        losses.soft_bins(rows(3, seed=1), torch.linspace(-1, 1, D).double()),
+        replicated(D).exp(),
+        uneven(),
+    ),
+    "counting_loss": lambda head, p: losses.counting_loss(
+        head(rows(D)), head(rows(D, seed=1)), head(rows(D, seed=2)), 3.0, distributed.share(LABELS) >= 0
     ),
     "all_sum": lambda head, p: distributed.all_sum(head(rows(D)).sum(dim=0)).square().sum(),
     "all_mean": lambda head, p: distributed.all_mean(head(rows(D)).mean(dim=0)).square().sum(),

@@ -8,6 +8,7 @@ from ssl_platform.losses.clustering import (
     swapped_prediction,
 )
 from ssl_platform.losses.contrastive import info_nce, key_logits, nt_xent, picked
+from ssl_platform.losses.counting import counting_loss
 from ssl_platform.losses.crossmodal import clip_loss
 from ssl_platform.losses.decorrelation import (
     TicoTerms,
@@ -27,7 +28,9 @@ from ssl_platform.losses.distillation import (
     dino_cross_entropy,
     masked_distillation,
     moved_centre,
+    sharpened,
 )
+from ssl_platform.losses.entropy import koleo, mean_entropy_gap
 from ssl_platform.losses.frequency import spectrum_error
 from ssl_platform.losses.latent import (
     instance_normalised,
@@ -41,6 +44,12 @@ from ssl_platform.losses.masked import (
     normalised_patches,
     patch_mse,
     smooth_l1_tokens,
+)
+from ssl_platform.losses.memory import (
+    estimated_log_normaliser,
+    memory_contrast,
+    memory_softmax,
+    noise_contrast,
 )
 from ssl_platform.losses.mixing import Hard, hardest, mix_pairs, mix_with_query
 from ssl_platform.losses.pairs import debiased_nt_xent, kernel_info_nce, supcon
@@ -62,11 +71,13 @@ __all__ = [
     "centred_softmax",
     "clip_loss",
     "cluster_cross_entropy",
+    "counting_loss",
     "covariance",
     "critic_loss",
     "cross_view_cross_entropy",
     "debiased_nt_xent",
     "dino_cross_entropy",
+    "estimated_log_normaliser",
     "fooling_loss",
     "full_precision",
     "hardest",
@@ -75,13 +86,18 @@ __all__ = [
     "invariance",
     "kernel_info_nce",
     "key_logits",
+    "koleo",
     "masked_cross_entropy",
     "masked_distillation",
     "masked_error",
     "masked_mean",
+    "mean_entropy_gap",
+    "memory_contrast",
+    "memory_softmax",
     "mix_pairs",
     "mix_with_query",
     "moved_centre",
+    "noise_contrast",
     "normalised_patches",
     "nt_xent",
     "pairwise_similarity",
@@ -92,6 +108,7 @@ __all__ = [
     "relation_loss",
     "scaled_square_error",
     "second_moment",
+    "sharpened",
     "sigreg",
     "smooth_l1_tokens",
     "soft_bins",

@@ -126,6 +126,11 @@ def assemble(
             f"objective {kind.name!r} needs a backbone that offers {', '.join(lacking)}; "
             f"{config.backbone['name']} offers {', '.join(sorted(backbone.offers)) or 'none of them'}"
         )
+    if len(channels) < plan.min_channels:
+        raise ConfigError(
+            f"objective {kind.name!r} needs at least {plan.min_channels} channels, the data has {len(channels)}: "
+            f"{', '.join(channels)}"
+        )
     maker = ViewMaker(
         domain.layout,
         plan,

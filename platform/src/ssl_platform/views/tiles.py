@@ -15,6 +15,10 @@ from ssl_platform.errors import ConfigError
 from ssl_platform.types import View
 from ssl_platform.views.constants import constant
 
+_TAPS = ((1.0, 1.0), (1.0,), (1.0, 3.0, 3.0, 1.0))
+RESIZINGS = len(_TAPS)
+"""Ways to resize that `halved` knows."""
+
 
 @dataclass(frozen=True)
 class TileGrid:
@@ -134,7 +138,6 @@ def halved(view: View, method: Tensor | None = None) -> View:
     return view.replace(x=x, valid=valid, spacing=spacing, geometry=None)
 
 
-_TAPS = ((1.0, 1.0), (1.0,), (1.0, 3.0, 3.0, 1.0))
 _HALF = 0.5 - 1e-3  # share of valid weight from which a coarse cell counts as valid
 
 

@@ -19,6 +19,7 @@ def ssl_platform_domains() -> list[DomainDeclaration]:
             relations=("same", "overlap", "time"),
             symmetries=("scale", "gain", "noise"),
             moves=("flip:T", "shuffle"),
+            channels=1,
             tasks=("classification", "multi-label", "regression", "retrieval", "fewshot"),
             suffixes=(
                 ".wav",

@@ -26,6 +26,7 @@ def ssl_platform_domains() -> list[DomainDeclaration]:
             relations=("same", "overlap", "time", "speed"),
             symmetries=("flip:W", "scale:HW", "gain", "offset", "gamma", "blur:HW", "noise", "cutout"),
             moves=("flip:T", "rot90:HW", "flip:H", "shuffle"),
+            channels=3,
             tasks=("classification", "multi-label", "regression", "retrieval", "fewshot", "label-propagation"),
             suffixes=(
                 ".mp4",

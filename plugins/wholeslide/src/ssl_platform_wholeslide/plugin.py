@@ -19,6 +19,7 @@ def ssl_platform_domains() -> list[DomainDeclaration]:
             relations=("same", "overlap"),
             symmetries=("flip:H", "flip:W", "rot90:HW", "rotate:HW", "scale", "gain", "gamma", "blur", "cutout"),
             moves=("rot90:HW", "flip:H", "flip:W", "shuffle"),
+            channels=3,
             tasks=("classification", "multi-label", "regression", "retrieval", "mil", "fewshot"),
             suffixes=(
                 ".ome.tiff",

@@ -52,6 +52,8 @@ def agrees(domain: DomainUnderTest) -> None:
         "default_objective": (declared.default_objective, kind.default_objective),
         "default_backbone": (declared.default_backbone, kind.default_backbone),
     }
+    if declared.channels is not None:
+        pairs["channels"] = (declared.channels, len(own.channels))
     for field, (said, is_) in pairs.items():
         if said != is_:
             raise Violation(

@@ -46,6 +46,9 @@ def chosen(domain: DomainUnderTest, everything: bool) -> list[ObjectiveDeclarati
 def train(domain: DomainUnderTest, name: str) -> str:
     """One cell of the matrix."""
     torch.manual_seed(0)
+    channels, least = len(domain.opened.catalog.channels), registry().objective(name).needs.min_channels
+    if channels < least:
+        raise NotApplicable(f"the sample set has {channels} of {least} channels")
     model = domain.model(name)
     reads, window = model.plan.reads, model.window
     batches = domain.batches(2, window, reads, model.plan.stable)
