@@ -17,7 +17,7 @@ def spectrum_error(
     channel_valid: Tensor | None = None,
     gamma: float = 1.0,
 ) -> Tensor:
-    """Mean distance of complex coefficients over the frequencies that were removed (MFM: Xie et al., 2023, eq. 5-6).
+    """Mean distance of complex coefficients over the frequencies that were removed (MFM: Xie et al., 2023).
 
     Args:
         prediction: `[B, C, *size]`.

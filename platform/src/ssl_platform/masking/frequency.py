@@ -14,7 +14,7 @@ CELLS = 224.0
 
 
 def low_frequencies(size: Sequence[int], radius: float, device: torch.device) -> Tensor:
-    """Which frequencies of a grid lie within a sphere around zero (MFM: Xie et al., 2023, eq. 3).
+    """Which frequencies of a grid lie within a sphere around zero (MFM: Xie et al., 2023).
 
     Args:
         size: cells along each axis.

@@ -53,7 +53,7 @@ class LocalMIMConfig(ObjectiveConfig):
 @objective(
     "local-mim",
     needs=Plan.single(offers=("tokens", "drop", "taps"), grid=True),
-    paper="Wang, Tang, Liang, Guo, Wu, Wang: Masked Image Modeling with Local Multi-Scale Reconstruction, CVPR 2023, "
+    paper="Wang, Tang, Wang, Guo, Deng, Han: Masked Image Modeling with Local Multi-Scale Reconstruction, CVPR 2023, "
     "arXiv:2303.05251",
 )
 class LocalMIM(Objective):

@@ -27,7 +27,7 @@ from ssl_platform.types import Loss, View, Views
     "mfm",
     needs=Plan.single(offers=("tokens",), grid=True),
     paper="Xie, Li, Zhan, Liu, Ong, Loy: Masked Frequency Modeling for Self-Supervised Visual Pre-Training, "
-    "ICLR 2023, arXiv:2206.07706, eq. 3-6",
+    "ICLR 2023, arXiv:2206.07706",
 )
 class MFM(Objective):
     """Restore the frequencies that were removed from a view."""
