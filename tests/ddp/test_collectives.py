@@ -88,6 +88,10 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
     "memory_softmax": lambda head, p: losses.memory_softmax(head(rows(D))[:, 0], head(rows(D))),
     "clip": lambda head, p: losses.clip_loss(head(rows(D)), head(rows(D, seed=1)), (p + LOG_SCALE).exp()),
     "vicreg": lambda head, p: losses.vicreg(head(rows(D)), head(rows(D, seed=1))),
+    "vicreg of places": lambda head, p: losses.vicreg(head(rows(3, D)), head(rows(3, D, seed=1))),
+    "place_consistency": lambda head, p: losses.place_consistency(
+        head(rows(3, D)), rows(4, D, seed=1), rows(3, 4, seed=2) > 0.5
+    ),
     "vicreg wide": lambda head, p: losses.covariance(head(rows(D)) @ replicated(D, 20)),
     "barlow_twins": lambda head, p: losses.barlow_twins(head(rows(D)), head(rows(D, seed=1))),
     "barlow_twins wide": lambda head, p: losses.barlow_twins(

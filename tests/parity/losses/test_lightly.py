@@ -13,6 +13,7 @@ lightly_loss = pytest.importorskip("lightly.loss")
 lightly_utils = pytest.importorskip("lightly.models.utils")
 
 from ssl_platform import losses  # noqa: E402
+from ssl_platform.masking.mask import from_dense  # noqa: E402
 from ssl_platform.nn.clustering import sinkhorn  # noqa: E402
 
 
@@ -116,17 +117,39 @@ def test_capi_codes_and_loss() -> None:
     check(ours, lambda student: theirs(teacher, student), leaves(1, 12, 5, 7, seed=3), atol=1e-5)
 
 
-def test_ibot_patch_loss_as_a_weighted_mean() -> None:
+def test_ibot_patch_loss() -> None:
     theirs = lightly_loss.IBOTPatchLoss(output_dim=6).double()
-    mask = torch.rand(4, 3, 3) < 0.5
-    mask[0] = False  # one sample without any masked token
-    mask[1:, 0, 0] = True
-    teacher = leaves(1, int(mask.sum()), 6)[0].detach()
-    weight = (1 / mask.sum(dim=(1, 2)).clamp_min(1)).view(4, 1, 1).expand_as(mask)[mask]
+    chosen = torch.rand(4, 9, generator=torch.Generator().manual_seed(0)) < 0.5
+    chosen[0] = False  # one sample without any masked token
+    mask = from_dense(chosen, 9)
+    (teacher,) = (t.detach() for t in leaves(1, 4, 9, 6))
+    probs = mask.gather(losses.centred_softmax(teacher, torch.zeros(6, dtype=torch.float64), 0.04))
+    check(
+        lambda student: losses.masked_distillation(mask.gather(student), probs, 0.1, mask.valid),
+        lambda student: theirs(teacher[chosen], student[chosen], chosen.view(4, 3, 3)),
+        leaves(1, 4, 9, 6, seed=2),
+    )
 
-    def ours(student: Tensor) -> Tensor:
-        probs = losses.centred_softmax(teacher, torch.zeros(6, dtype=torch.float64), 0.04)
-        # lightly divides by all samples, a mean by those with masked tokens: 3 of 4 here.
-        return losses.soft_cross_entropy(student, probs, 0.1, valid=weight) * 3 / 4
 
-    check(ours, lambda student: theirs(teacher, student, mask), leaves(1, int(mask.sum()), 6, seed=2))
+@pytest.mark.parametrize("shape", [(2, 3), (16, 8), (33, 128)])
+def test_koleo(shape: tuple[int, int]) -> None:
+    check(losses.koleo, lightly_loss.KoLeoLoss(), leaves(1, *shape), atol=1e-7)
+
+
+@pytest.mark.parametrize("iterations", [0, 3])
+@pytest.mark.parametrize("weight", [0.0, 1.0, 5.0])
+def test_msn(iterations: int, weight: float) -> None:
+    theirs = lightly_loss.MSNLoss(temperature=0.1, sinkhorn_iterations=iterations, regularization_weight=weight)
+    anchors, targets, prototypes = leaves(1, 24, 7)[0], leaves(1, 8, 7, seed=1)[0], leaves(1, 11, 7, seed=2)[0]
+
+    def ours(a: Tensor, q: Tensor) -> Tensor:
+        unit = F.normalize(q, dim=1)
+        probs = (F.normalize(targets.detach(), dim=1) @ unit.detach().T / 0.1).softmax(1)
+        codes = losses.sharpened(probs, 0.25)
+        codes = sinkhorn(codes.log(), 1.0, iterations) if iterations else codes
+        scores = F.normalize(a, dim=1) @ unit.T
+        return losses.soft_cross_entropy(scores, codes.repeat(3, 1), 0.1) + weight * losses.mean_entropy_gap(
+            scores, 0.1
+        )
+
+    check(ours, lambda a, q: theirs(a, targets, q), [anchors, prototypes])

@@ -22,6 +22,7 @@ from ssl_platform.losses.decorrelation import (
     vicreg,
     vicreg_terms,
 )
+from ssl_platform.losses.dense import place_consistency
 from ssl_platform.losses.distillation import (
     byol_regression,
     centred_softmax,
@@ -110,6 +111,7 @@ __all__ = [
     "second_moment",
     "sharpened",
     "sigreg",
+    "place_consistency",
     "smooth_l1_tokens",
     "soft_bins",
     "soft_cross_entropy",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ssl_platform import distributed
 from ssl_platform.losses.clustering import cross_view_cross_entropy
+from ssl_platform.losses.masked import mean_of_valid
 from ssl_platform.losses.precision import full_precision
 
 
@@ -45,6 +46,23 @@ def dino_cross_entropy(
 
 
 @full_precision
+def masked_distillation(student: Tensor, teacher: Tensor, temperature: float, valid: Tensor | None = None) -> Tensor:
+    """The student must give the teacher's distribution at every masked token (Zhou et al., 2022, iBOT, eq. 2).
+
+    Args:
+        student: `[B, M, K]` logits at the masked tokens of B crops, as many crops on every rank.
+        teacher: `[B, M, K]` probabilities at the same tokens of the unmasked crops; no gradient flows into them.
+        temperature: the student's, above 0.
+        valid: `[B, M]` bool, False for padding of crops with fewer masked tokens; None: all are real.
+
+    Returns:
+        Scalar: the mean over crops of the mean over a crop's masked tokens. A crop without any gives 0 but counts.
+    """
+    rows = -(teacher.detach() * F.log_softmax(student / temperature, dim=-1)).sum(dim=-1)
+    return mean_of_valid(rows, valid).mean()
+
+
+@full_precision
 @torch.no_grad()
 def centred_softmax(logits: Tensor, centre: Tensor, temperature: float | Tensor) -> Tensor:
     """Teacher probabilities `softmax((logits - centre) / temperature)`, without gradient (DINO, eq. 1 and 4).
@@ -55,6 +73,18 @@ def centred_softmax(logits: Tensor, centre: Tensor, temperature: float | Tensor)
         temperature: below the student's, so that the target is sharper.
     """
     return ((logits - centre) / temperature).softmax(dim=-1)
+
+
+@full_precision
+@torch.no_grad()
+def sharpened(probabilities: Tensor, temperature: float) -> Tensor:
+    """`p^(1 / temperature)`, normalised again, without gradient (Assran et al., 2022, MSN, section 3).
+
+    Args:
+        probabilities: `[..., K]`.
+        temperature: 1 changes nothing; towards 0 the largest probability becomes 1.
+    """
+    return (probabilities.log() / temperature).softmax(dim=-1)
 
 
 @full_precision

@@ -121,6 +121,17 @@ def _queue(value: Any, run: RunSize) -> tuple[Any, str]:
     return min(int(value), most), f"at most half of the {run.windows} windows, whole batches of {run.batch}"
 
 
+def _whitened(value: Any, run: RunSize) -> tuple[Any, str]:
+    # A covariance is regular only for more samples than dimensions: sub-batches hold twice as many.
+    return min(
+        int(value), _power_of_two(run.batch / 2)
+    ), f"sub-batches of twice as many must fit a batch of {run.batch}"
+
+
+def _slices(value: Any, run: RunSize) -> tuple[Any, str]:
+    return (value, "") if run.gpu else (min(int(value), 256), "256 on a CPU, as in the paper's small example")
+
+
 def _local_crops(value: Any, run: RunSize) -> tuple[Any, str]:
     return (value, "") if run.gpu else (min(int(value), 2), "two on a CPU")
 
@@ -131,14 +142,17 @@ def _augmentations(value: Any, run: RunSize) -> tuple[Any, str]:
 
 RULES: Mapping[str, Rule] = {
     "proj_dims": _widths,
+    "map_proj_dims": _widths,
     "pred_dims": _widths,
     "hidden": _width,
     "bottleneck": _bottleneck,
+    "patch_bottleneck": _bottleneck,
     "head_norm": _head_norm,
     "freeze_last_layer": _freeze_last_layer,
     "momentum": _momentum,
     "final_momentum": _final_momentum,
     "teacher_temperature": _teacher_temperature,
+    "patch_teacher_temperature": _teacher_temperature,
     "out_dim": _prototypes,
     "prototypes": _prototypes,
     "queue": _queue,
@@ -149,6 +163,8 @@ RULES: Mapping[str, Rule] = {
     "predictor_depth": _depth,
     "predictor_heads": _heads,
     "local_crops": _local_crops,
+    "whitened": _whitened,
+    "slices": _slices,
     "permutations": _permutations,
     "augmentations": _augmentations,
 }
@@ -156,6 +172,7 @@ SWITCHED_ON = frozenset({"head_norm"})  # rules that give a value to a setting w
 TINY: Mapping[str, Any] = {
     "hidden": 32,
     "bottleneck": 16,
+    "patch_bottleneck": 16,
     "out_dim": 16,
     "prototypes": 16,
     "queue": 0,
@@ -166,6 +183,8 @@ TINY: Mapping[str, Any] = {
     "predictor_depth": 1,
     "predictor_heads": 2,
     "local_crops": 2,
+    "whitened": 2,
+    "slices": 32,
     "permutations": 6,
     "augmentations": 3,
 }

@@ -123,17 +123,16 @@ class DINO(Objective):
             `[B, K]` probabilities, one a global crop, and `[K]`.
         """
         logits = [self.teacher.head("head", f) for f in features]
-        mean = torch.cat(logits).mean(dim=0)
-        centre = self.centre_in_use(self.centre, mean)
-        return [self.probabilities(t, centre, self.temperature) for t in logits], mean
+        joined = torch.cat(logits)
+        mean = joined.mean(dim=0)
+        probs = self.probabilities(joined, self.centre_in_use(self.centre, mean), self.temperature)
+        return list(probs.chunk(len(logits))), mean
 
     def centre_in_use(self, centre: Tensor, mean: Tensor) -> Tensor:
         """The moving average; at the first step the mean over ranks of `mean`."""
         return all_mean(mean) if self.first and self.config.centring else centre
 
-    def probabilities(
-        self, logits: Tensor, centre: Tensor, temperature: Tensor, valid: Tensor | None = None
-    ) -> Tensor:
+    def probabilities(self, logits: Tensor, centre: Tensor, temperature: Tensor, valid: Tensor | None = None) -> Tensor:
         """The teacher's distributions of `[..., K]` logits, of which `[...]` `valid` count."""
         return centred_softmax(logits, centre, temperature)
 
