@@ -21,7 +21,7 @@ STEP = Step(5, 10, 1, 8, 1e-3)
 MOVING_TARGET = {"dino", "tico"}
 """The target moves with a centre (dino), or a second moment to turn away from (tico), that starts at zero, so the loss
 first rises: see the objective's own test."""
-EASY_START = {"moco-v2", "mochi"}
+EASY_START = {"moco-v2", "mochi", "densecl"}
 """A queue starts with random vectors, which nothing is mistaken for: the loss starts low, and rises as it fills."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ssl_platform import distributed
@@ -51,9 +52,14 @@ def vicreg(
 
 @full_precision
 def vicreg_terms(a: Tensor, b: Tensor, gamma: float = 1.0, eps: float = 1e-4) -> VicregTerms:
-    """The terms of `vicreg`; variance and covariance are those of the global batch, each view's on its own."""
-    _check_pair(a, b)
-    all_a, all_b = distributed.gather(torch.stack((a, b), dim=1)).unbind(1)  # [N, D] each
+    """The terms of `vicreg`; variance and covariance are those of the global batch, each view's on its own.
+
+    Of `[B, ..., D]` (several embeddings of a sample, VICRegL) each place in between has its own statistics, and terms
+    are means over places.
+    """
+    if a.ndim < 2 or a.shape != b.shape:
+        raise ValueError(f"needs two [B, ..., D] tensors of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
+    all_a, all_b = distributed.gather(torch.stack((a, b), dim=1)).unbind(1)  # [N, ..., D] each
     return VicregTerms(
         invariance=invariance(a, b),
         variance=0.5 * (_variance_hinge(all_a, gamma, eps) + _variance_hinge(all_b, gamma, eps)),
@@ -119,6 +125,44 @@ def barlow_twins(a: Tensor, b: Tensor, off_diagonal: float = 0.0051, eps: float 
     return (diagonal - 1).square().sum() + off_diagonal * others
 
 
+class TicoTerms(NamedTuple):
+    """The two terms of TiCo, scalars without the weight.
+
+    Attributes:
+        invariance: mean of 1 - cosine, half the squared distance of unit vectors: in `[0, 2]`.
+        contrast: mean of `z C z`, in `[0, 1]`: 1 when all embeddings of now and the past are one, 1/D when isotropic.
+    """
+
+    invariance: Tensor
+    contrast: Tensor
+
+
+@full_precision
+def tico_terms(student: Tensor, target: Tensor, covariance: Tensor) -> TicoTerms:
+    """Agreement with the target, and the student's share in the directions of `covariance` (TiCo, eq. 2-4).
+
+    Args:
+        student: `[B, D]` of any length.
+        target: `[B, D]` the teacher's of any length; no gradient flows into it.
+        covariance: `[D, D]` running second moment of unit embeddings, this batch's `second_moment` already in it.
+    """
+    _check_pair(student, target)
+    z = F.normalize(student, dim=1)
+    agreement = (z * F.normalize(target.detach(), dim=1)).sum(dim=1)
+    return TicoTerms(invariance=1 - agreement.mean(), contrast=((z @ covariance) * z).sum(dim=1).mean())
+
+
+@full_precision
+def second_moment(z: Tensor) -> Tensor:
+    """`[D, D]` mean of `z z'` over the unit vectors of the global batch: symmetric, positive, of trace 1.
+
+    Args:
+        z: `[B, D]` of any length.
+    """
+    z = F.normalize(z, dim=1)
+    return distributed.all_mean(z.T @ z / len(z))
+
+
 @full_precision
 def standardised(z: Tensor, eps: float = 1e-5) -> Tensor:
     """`z` `[B, ...]` with zero mean and unit (biased) variance over the global batch, for every other axis on its own.
@@ -139,14 +183,15 @@ def _variance_hinge(z: Tensor, gamma: float, eps: float) -> Tensor:
 
 def _covariance_penalty(z: Tensor) -> Tensor:
     _check_batch(len(z))
-    count, dim = z.shape
-    z = z - z.mean(dim=0)
+    count, dim = z.shape[0], z.shape[-1]
+    z = (z - z.mean(dim=0)).movedim(0, -2)  # [..., N, D]
     if count < dim:
         # ||Z'Z||_F = ||ZZ'||_F, so a wide embedding costs the batch's square rather than the dimension's.
-        everything = (z @ z.T).square().sum()
-        return (everything - z.square().sum(dim=0).square().sum()) / (dim * (count - 1) ** 2)
-    matrix = z.T @ z / (count - 1)
-    return (matrix - torch.diag(matrix.diagonal())).square().sum() / dim
+        everything = (z @ z.mT).square().sum(dim=(-2, -1))
+        return (everything - z.square().sum(dim=-2).square().sum(dim=-1)).mean() / (dim * (count - 1) ** 2)
+    matrix = z.mT @ z / (count - 1)
+    diagonal = torch.diag_embed(matrix.diagonal(dim1=-2, dim2=-1))
+    return (matrix - diagonal).square().sum(dim=(-2, -1)).mean() / dim
 
 
 def _check_batch(count: int) -> None:
