@@ -27,7 +27,7 @@ class EncoderRecord:
         parts: names of further modules stored (`decoder`).
         plugins: distribution and version of every plugin that took part.
         licence: yours; None when unset.
-        terms: terms of the initial weights and the data, as far as known.
+        terms: what it was made from, as far as known: initial weights, given models.
         training: salt and hashes of the items trained on, to tell test items apart from them.
     """
 

@@ -164,7 +164,7 @@ class Products:
             weights="student" if export.encoder is self.model.backbone else "teacher",
             plugins=provenance.plugin_versions(),
             licence=self.config.licence,
-            terms={"initial_weights": self.config.init},
+            terms={"initial_weights": self.config.init, **({"models": given} if (given := self.config.models) else {})},
             training=self.training,
         )
         written = checkpoint.write(
