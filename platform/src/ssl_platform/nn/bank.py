@@ -26,6 +26,11 @@ def _check_size(what: str, shape: tuple[int, ...], dtype: torch.dtype, limit_gb:
         )
 
 
+def _random_units(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Random unit vectors, the same in every process."""
+    return F.normalize(torch.randn(shape, generator=torch.Generator().manual_seed(0)), dim=-1).to(dtype)
+
+
 class Bank(nn.Module):
     """One vector for each index.
 
@@ -34,6 +39,7 @@ class Bank(nn.Module):
         dim: width D of a vector.
         limit_gb: refuse a larger bank (it lies on every device).
         dtype: of the stored vectors.
+        random: start from random unit vectors, the same on every rank, which count as written; else from none.
 
     Raises:
         ConfigError: the bank would be larger than `limit_gb`; the message names its size.
@@ -42,11 +48,14 @@ class Bank(nn.Module):
     rows: Tensor
     filled: Tensor
 
-    def __init__(self, size: int, dim: int, limit_gb: float = 8.0, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, size: int, dim: int, limit_gb: float = 8.0, dtype: torch.dtype = torch.float32, random: bool = False
+    ) -> None:
         super().__init__()
         _check_size("bank", (size, dim), dtype, limit_gb)
-        self.register_buffer("rows", torch.zeros(size, dim, dtype=dtype))
-        self.register_buffer("filled", torch.zeros(size, dtype=torch.bool))
+        rows = _random_units((size, dim), dtype) if random else torch.zeros(size, dim, dtype=dtype)
+        self.register_buffer("rows", rows)
+        self.register_buffer("filled", torch.full((size,), random))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -54,6 +63,13 @@ class Bank(nn.Module):
     def read(self, index: Tensor) -> Tensor:
         """The vectors at `index`: `[...]` int64 to `[..., D]`; zeros where nothing was written yet."""
         return self.rows[index]
+
+    def compare(self, queries: Tensor, index: Tensor) -> Tensor:
+        """`[B, M]` dot products of queries `[B, D]` with the vectors at `index` `[B, M]`, no gradient to the bank."""
+        rows = self.rows.to(queries.dtype)
+        if index.shape[1] * rows.shape[1] < len(rows):  # fewer numbers than all products would be
+            return torch.einsum("bd,bmd->bm", queries, rows[index])
+        return (queries @ rows.T).gather(1, index)
 
     @torch.no_grad()
     def write(self, index: Tensor, values: Tensor, momentum: float = 0.0, unit: bool = True) -> None:
@@ -103,11 +119,7 @@ class Queue(nn.Module):
         super().__init__()
         shape = (length, dim) if isinstance(dim, int) else (length, *dim)
         _check_size("queue", shape, dtype, limit_gb)
-        if dtype.is_floating_point:
-            start = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-            values = F.normalize(start, dim=-1).to(dtype)
-        else:
-            values = torch.full(shape, -1, dtype=dtype)
+        values = _random_units(shape, dtype) if dtype.is_floating_point else torch.full(shape, -1, dtype=dtype)
         self.register_buffer("rows", values)
         self.register_buffer("pushed", torch.zeros((), dtype=torch.int64))
 
