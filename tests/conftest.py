@@ -24,6 +24,7 @@ BUDGET_MINUTES = {
     "cli": 2.0,
     "faults": 2.0,
     "e2e": 4.0,
+    "learning": 0.5,
 }
 TOY = """
 from ssl_platform.plugins import DomainDeclaration, hookimpl

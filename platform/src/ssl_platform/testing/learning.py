@@ -66,7 +66,7 @@ SETUPS: Mapping[str, Setup] = {
         4,
         {"backbone.patch": 8, "data.window": [64, 64], "views.global_size": 48, "views.local_size": 24},
     ),
-    "audio": Setup("audio", 2, {}),
+    "audio": Setup("audio", 2, {"backbone.patch": [16, 8], "data.mels": 64, "data.window": [64, 96]}),
 }
 BACKBONE = {"backbone.name": "vit-pico", "backbone.dim": 96, "backbone.depth": 3, "backbone.heads": 3}
 

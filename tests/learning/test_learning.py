@@ -1,0 +1,41 @@
+"""Every objective beats its control, as the stored table says; measured anew with `pytest -m slow tests/learning`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ssl_platform.testing.learning import SETUPS
+from ssl_platform.testing.learning_table import Row, Table, measured, page
+from ssl_platform.testing.objectives import names
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = Table.read(Path(__file__).with_name("table.json"))
+PAIRS = [pytest.param(name, data, id=f"{name}-{data}") for name in names() for data in SETUPS]
+
+
+@pytest.mark.parametrize(("name", "data"), PAIRS)
+def test_the_table_has_every_objective(name: str, data: str) -> None:
+    assert (name, data) in TABLE.rows, f"run python benchmarks/learning.py {name}"
+
+
+def test_the_page_says_what_the_table_says() -> None:
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert page(TABLE) in text, "run python benchmarks/learning.py --page"
+
+
+def test_a_threshold_is_half_of_the_gain() -> None:
+    row = Row("any", "wholeslide", "", accuracy=0.8, control=0.5)
+    assert row.threshold == pytest.approx(0.65) and row.better
+    assert not Row("any", "wholeslide", "", accuracy=0.5, control=0.5).better
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "data"), PAIRS)
+def test_it_still_learns(name: str, data: str) -> None:
+    stored = TABLE.rows[name, data]
+    found = measured(name, data)
+    assert found.unfit == stored.unfit
+    if stored.better:
+        assert found.accuracy >= stored.threshold, f"{found.line()}; stored: {stored.accuracy:.3f}"
