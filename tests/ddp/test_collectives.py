@@ -109,6 +109,12 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
     "view_mean_mse": lambda head, p: losses.view_mean_mse([head(rows(D, seed=s)) for s in range(3)], 2),
     "variance": lambda head, p: losses.variance(0.1 * head(rows(D))),
     "byol_regression": lambda head, p: losses.byol_regression(head(rows(D)), rows(D, seed=1)),
+    "negative_cosine": lambda head, p: losses.negative_cosine(head(rows(D)), rows(D, seed=1)),
+    "power spherical": lambda head, p: (
+        -losses.log_power_spherical(
+            F.cosine_similarity(head(rows(D)), rows(D, seed=1)), F.softplus(head(rows(D, seed=2))[:, 0]), D
+        ).mean()
+    ),
     "dino_cross_entropy": lambda head, p: losses.dino_cross_entropy(
         [head(rows(D, seed=s)) for s in range(4)], [teacher_probs(0), teacher_probs(1)], 0.2
     ),
@@ -137,6 +143,9 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
     ),
     "spectrum_error": lambda head, p: losses.spectrum_error(
         head(rows(3, D)), rows(3, D, seed=1), rows(D, seed=3) > 0.5, uneven()
+    ),
+    "component_error": lambda head, p: losses.masked_mean(
+        losses.component_error(head(rows(3, D)), rows(3, D, seed=1), torch.eye(D), 2, sigma=rows(seed=3)), uneven()
     ),
     "smooth_l1_tokens": lambda head, p: losses.masked_mean(
         losses.smooth_l1_tokens(head(rows(3, D)), rows(3, D, seed=1)), uneven()

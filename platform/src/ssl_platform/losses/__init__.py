@@ -22,6 +22,7 @@ from ssl_platform.losses.decorrelation import (
     vicreg,
     vicreg_terms,
 )
+from ssl_platform.losses.denoising import component_error, noisy_components
 from ssl_platform.losses.dense import place_consistency
 from ssl_platform.losses.distillation import (
     byol_regression,
@@ -29,6 +30,7 @@ from ssl_platform.losses.distillation import (
     dino_cross_entropy,
     masked_distillation,
     moved_centre,
+    negative_cosine,
     sharpened,
 )
 from ssl_platform.losses.entropy import koleo, mean_entropy_gap
@@ -54,6 +56,7 @@ from ssl_platform.losses.memory import (
 )
 from ssl_platform.losses.mixing import Hard, hardest, mix_pairs, mix_with_query
 from ssl_platform.losses.pairs import debiased_nt_xent, kernel_info_nce, supcon
+from ssl_platform.losses.power_spherical import log_power_spherical, log_uniform_sphere
 from ssl_platform.losses.precision import full_precision, widen
 from ssl_platform.losses.quantised import annealed_mean, binned_cross_entropy, rebalanced, soft_bins
 from ssl_platform.losses.relation import relation_loss
@@ -72,6 +75,7 @@ __all__ = [
     "centred_softmax",
     "clip_loss",
     "cluster_cross_entropy",
+    "component_error",
     "counting_loss",
     "covariance",
     "critic_loss",
@@ -88,6 +92,8 @@ __all__ = [
     "kernel_info_nce",
     "key_logits",
     "koleo",
+    "log_power_spherical",
+    "log_uniform_sphere",
     "masked_cross_entropy",
     "masked_distillation",
     "masked_error",
@@ -98,7 +104,9 @@ __all__ = [
     "mix_pairs",
     "mix_with_query",
     "moved_centre",
+    "negative_cosine",
     "noise_contrast",
+    "noisy_components",
     "normalised_patches",
     "nt_xent",
     "pairwise_similarity",
