@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from ssl_platform.config.schema import ViewsConfig
@@ -19,8 +21,29 @@ def roles(joint: JointPlan) -> list[str]:
     return [spec.role for spec in joint.plan.views for _ in range(spec.count)]
 
 
+FULL = Plan(
+    views=(ViewSpec("global", count=2),),
+    reads=Reads(2, "time"),
+    offers=("tokens",),
+    grid=True,
+    parts=("main", "text"),
+    labels="optional",
+    stable=True,
+    groups=True,
+    refresh=Refresh("2ep"),
+    min_batch=3,
+    batch_coupled=True,
+    host_solver=True,
+    pretext=("rot90", "flip"),
+    min_channels=2,
+)
+
+
 def test_one_plan_stays_as_it_is() -> None:
-    for plan in (PAIR, CROPS, INSIDE, Plan.single(offers=("tokens",), stable=True)):
+    plain = Plan(views=())
+    same = [f.name for f in fields(Plan) if getattr(FULL, f.name) == getattr(plain, f.name)]
+    assert same == ["models"], "a new need must be joined too"
+    for plan in (PAIR, CROPS, INSIDE, FULL):
         joint = join({"only": plan})
         assert joint.plan == plan
         assert [taken.position for taken in joint.taken["only"]] == list(range(len(roles(joint))))
