@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ssl_platform import distributed, losses
 from ssl_platform.nn.bank import Bank, Queue
 from ssl_platform.nn.clustering import balanced_labels, kmeans, sinkhorn, spherical_kmeans
+from ssl_platform.nn.codebook import Codebook
 from ssl_platform.nn.heads import DINOHead, mlp
 from ssl_platform.nn.norm import GlobalBatchNorm
 from ssl_platform.testing.processes import Processes, average_gradients, relative_difference
@@ -41,6 +42,11 @@ def uneven() -> Tensor:
     """`[B, 3]` bool with 9 of the 12 tokens of the first half valid and 2 of the second."""
     flags = [1] * 9 + [0] * 3 + [1, 1] + [0] * 10
     return distributed.share(torch.tensor(flags, dtype=torch.bool).view(B, 3))
+
+
+def uneven_segments() -> Tensor:
+    """`[B, 3, 2]` bool, as `uneven` in both lanes."""
+    return uneven()[..., None].expand(-1, -1, 2)
 
 
 GROUP = torch.tensor([0, 1, 2, 0, 3, 1, 4, 5])
@@ -86,6 +92,12 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
     ),
     "memory_contrast": lambda head, p: losses.memory_contrast(head(rows(D))[:, 0], head(rows(D))),
     "memory_softmax": lambda head, p: losses.memory_softmax(head(rows(D))[:, 0], head(rows(D))),
+    "future_info_nce": lambda head, p: losses.future_info_nce(
+        [head(rows(2, 2, D, seed=1)), head(rows(1, 2, D, seed=2))], head(rows(3, 2, D)), 1, uneven_segments()
+    ),
+    "future_info_nce of others": lambda head, p: losses.future_info_nce(
+        [head(rows(2, 2, D, seed=1))], head(rows(3, 2, D)), 1, negatives="others"
+    ),
     "clip": lambda head, p: losses.clip_loss(head(rows(D)), head(rows(D, seed=1)), (p + LOG_SCALE).exp()),
     "vicreg": lambda head, p: losses.vicreg(head(rows(D)), head(rows(D, seed=1))),
     "vicreg of places": lambda head, p: losses.vicreg(head(rows(3, D)), head(rows(3, D, seed=1))),
@@ -154,6 +166,14 @@ CASES: dict[str, Callable[[Head, nn.Parameter], Tensor]] = {
         losses.patch_discrimination(head(rows(3, D)), rows(3, D, seed=1), 0.2, uneven()), uneven()
     ),
     "pairwise_similarity": lambda head, p: (losses.pairwise_similarity(head(rows(3, D))) - 0.5).square().mean(),
+    "token_cross_entropy": lambda head, p: losses.masked_mean(
+        losses.token_cross_entropy(head(rows(3, D)), rows(3, D, seed=1).argmax(dim=-1)), uneven()
+    ),
+    "commitment and one_minus_cosine": lambda head, p: losses.masked_mean(
+        losses.commitment(head(rows(3, D)), rows(3, D, seed=1))
+        + losses.one_minus_cosine(head(rows(3, D)), rows(3, D, seed=2)),
+        uneven(),
+    ),
     "scaled_square_error": lambda head, p: losses.masked_mean(
         losses.scaled_square_error(head(rows(3, D)), rows(3, D, seed=1)), uneven()
     ),
@@ -226,6 +246,10 @@ def state() -> dict[str, Tensor]:
     for seed in range(3):
         queue.push(rows(D, seed=seed))
     found["bank"], found["queue"], found["pushed"] = bank.rows, queue.content(), queue.pushed
+    book = Codebook(K, D, centred=True).double()
+    for seed in range(3):
+        book.learn(rows(D, seed=seed) * (rows(1, seed=9) > -1), decay=0.9, revive=0.5)
+    found["codebook"], found["codebook's shares"] = book.rows, book.share
     found["centre"] = losses.moved_centre(replicated(D), rows(3, D))
     flags = distributed.gather(uneven())
     assert flags.dtype is torch.bool

@@ -7,6 +7,7 @@ from ssl_platform.losses.clustering import (
     soft_cross_entropy,
     swapped_prediction,
 )
+from ssl_platform.losses.codes import commitment, one_minus_cosine, share_used, token_cross_entropy
 from ssl_platform.losses.contrastive import info_nce, key_logits, nt_xent, picked
 from ssl_platform.losses.counting import counting_loss
 from ssl_platform.losses.crossmodal import clip_loss
@@ -61,6 +62,7 @@ from ssl_platform.losses.precision import full_precision, widen
 from ssl_platform.losses.quantised import annealed_mean, binned_cross_entropy, rebalanced, soft_bins
 from ssl_platform.losses.relation import relation_loss
 from ssl_platform.losses.sigreg import sigreg, view_mean_mse
+from ssl_platform.losses.sequence import future_info_nce
 from ssl_platform.losses.supervised import masked_cross_entropy
 from ssl_platform.losses.whitening import w_mse, whitened
 
@@ -77,6 +79,7 @@ __all__ = [
     "cluster_cross_entropy",
     "component_error",
     "counting_loss",
+    "commitment",
     "covariance",
     "critic_loss",
     "cross_view_cross_entropy",
@@ -85,6 +88,7 @@ __all__ = [
     "estimated_log_normaliser",
     "fooling_loss",
     "full_precision",
+    "future_info_nce",
     "hardest",
     "info_nce",
     "instance_normalised",
@@ -109,6 +113,7 @@ __all__ = [
     "noisy_components",
     "normalised_patches",
     "nt_xent",
+    "one_minus_cosine",
     "pairwise_similarity",
     "patch_discrimination",
     "patch_mse",
@@ -120,6 +125,7 @@ __all__ = [
     "second_moment",
     "sharpened",
     "sigreg",
+    "share_used",
     "smooth_l1_tokens",
     "soft_bins",
     "soft_cross_entropy",
@@ -127,6 +133,7 @@ __all__ = [
     "supcon",
     "swapped_prediction",
     "tico_terms",
+    "token_cross_entropy",
     "variance",
     "vicreg",
     "vicreg_terms",

@@ -28,6 +28,20 @@ def byol_regression(prediction: Tensor, target: Tensor) -> Tensor:
     return 2 - 2 * F.cosine_similarity(prediction, target.detach(), dim=-1).mean()
 
 
+@full_precision
+def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
+    """Minus the mean cosine, one direction, with gradient in both arguments (Chen, He, 2021, eq. 1).
+
+    Args:
+        prediction: `[..., D]` the predictor's output, of any length.
+        target: `[..., D]` the other branch's; detach it, or the two meet in one point.
+
+    Returns:
+        Scalar in `[-1, 1]`.
+    """
+    return -F.cosine_similarity(prediction, target, dim=-1).mean()
+
+
 def dino_cross_entropy(
     student: Sequence[Tensor], teacher: Sequence[Tensor], temperature: float, skip_same: bool = True
 ) -> Tensor:

@@ -36,6 +36,7 @@ class Player:
         betas: Adam betas, or None for the run's.
         clip: gradient-norm limit, or None for the run's.
         active: whether it moves at a step.
+        constant: keep the peak learning rate after the warm-up, whatever the run's schedule.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Player:
     betas: tuple[float, float] | None = None
     clip: float | None = None
     active: Callable[[Step], bool] = field(default=lambda step: True)
+    constant: bool = False
 
 
 @dataclass(frozen=True)

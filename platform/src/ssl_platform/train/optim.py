@@ -101,6 +101,8 @@ def groups(players: Sequence[Player], named: Iterable[tuple[str, nn.Parameter]])
                 }
                 if player.betas is not None:
                     group["betas"] = player.betas
+                if player.constant:
+                    group["constant"] = True
                 found.append(group)
     left = [name for key, name in names.items() if key not in owner]
     if left:
@@ -130,8 +132,9 @@ def build(plan: OptimPlan, parameter_groups: list[dict[str, Any]], *, scaled: bo
 def schedule(optimizer: Optimizer, plan: OptimPlan, step: int, total: int) -> float:
     """Set learning rate and weight decay of every group for the coming step; return the run's learning rate."""
     lr, decay = plan.lr_at(step, total), plan.weight_decay_at(step, total)
+    peak = plan.lr * warmup(step, plan.warmup)
     for group in optimizer.param_groups:
-        group["lr"] = lr * group["lr_scale"]
+        group["lr"] = (peak if group.get("constant") else lr) * group["lr_scale"]
         group["weight_decay"] = decay * group["decay_scale"]
     return lr
 
