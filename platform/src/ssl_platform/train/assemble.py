@@ -160,6 +160,9 @@ def _settle_zoom(config: RunConfig, domain: Domain, plan: Plan) -> list[str]:
     """Resolve `views.zoom`; the line to print where it turns scaling off."""
     if config.views.zoom != "auto":
         return []
+    if any(spec.inside for spec in plan.views):
+        config.resolve("views.zoom", True, "a crop inside another one differs from it in scale")
+        return []
     compared = _count(plan) > 1
     why = f"compared views of {domain.name} keep their resolution: a size means something"
     config.resolve("views.zoom", not (domain.true_size and compared), why if compared else "views are not compared")

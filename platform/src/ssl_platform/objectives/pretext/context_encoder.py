@@ -49,7 +49,10 @@ class ContextEncoder(Objective):
         )
         share: float = Field(0.25, gt=0, lt=1, description="of the view's cells that is removed")
         coarseness: float = Field(
-            0.06, gt=0, le=1, description="resolution of the noise that shapes regions, over the view's (at least 4 cells)"
+            0.06,
+            gt=0,
+            le=1,
+            description="resolution of the noise that shapes regions, over the view's (at least 4 cells)",
         )
         overlap: float = Field(
             4 / 64, ge=0, lt=0.5, description="rim of a box that is predicted though it is shown, over the box's side"

@@ -1,0 +1,1 @@
+"""Masked prediction over pairs of views of one sample."""
