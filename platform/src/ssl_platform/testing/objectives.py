@@ -46,6 +46,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mochi": {"proj_dims": (32, 16), "queue": 24, "hardest": 12, "mixed": 8, "query_mixed": 6, "mixing_start": "0"},
     "instdisc": {"proj_dims": (16,), "negatives": 24},
     "pirl": {"proj_dims": (16,), "side": 2, "negatives": 24},
+    "cpc": {"segments": 4, "first": 1, "overlap": 0.0, "horizons": 2, "hidden": 16},
     "moco-v3": {"proj_dims": (32, 32, 16), "pred_dims": (32, 16)},
     "nnclr": {"proj_dims": (32, 32, 16), "pred_dims": (32, 16), "queue": 24},
 }
