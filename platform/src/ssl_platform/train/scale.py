@@ -132,6 +132,11 @@ def _slices(value: Any, run: RunSize) -> tuple[Any, str]:
     return (value, "") if run.gpu else (min(int(value), 256), "256 on a CPU, as in the paper's small example")
 
 
+def _words(value: Any, run: RunSize) -> tuple[Any, str]:
+    most, rule = _queue(value, run)
+    return min(int(value), max(most, run.batch)), f"{rule}, at least one batch"
+
+
 def _local_crops(value: Any, run: RunSize) -> tuple[Any, str]:
     return (value, "") if run.gpu else (min(int(value), 2), "two on a CPU")
 
@@ -156,6 +161,7 @@ RULES: Mapping[str, Rule] = {
     "out_dim": _prototypes,
     "prototypes": _prototypes,
     "queue": _queue,
+    "words": _words,
     "decoder_dim": _narrow,
     "decoder_depth": _depth,
     "decoder_heads": _heads,
@@ -176,6 +182,7 @@ TINY: Mapping[str, Any] = {
     "out_dim": 16,
     "prototypes": 16,
     "queue": 0,
+    "words": 64,
     "decoder_dim": 32,
     "decoder_depth": 1,
     "decoder_heads": 2,
@@ -183,6 +190,7 @@ TINY: Mapping[str, Any] = {
     "predictor_depth": 1,
     "predictor_heads": 2,
     "local_crops": 2,
+    "segments": 4,
     "whitened": 2,
     "slices": 32,
     "permutations": 6,
