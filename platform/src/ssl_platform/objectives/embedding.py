@@ -1,4 +1,4 @@
-"""The joint-embedding skeleton: views to pooled features, with as few forward passes as possible."""
+"""The joint-embedding skeleton: views to features, with as few forward passes as possible."""
 
 from __future__ import annotations
 
@@ -8,29 +8,43 @@ import torch
 from torch import Tensor
 
 from ssl_platform.nn.backbone import Backbone
-from ssl_platform.types import View
+from ssl_platform.types import Features, View
 
 
-def pooled(backbone: Backbone, views: Sequence[View]) -> list[Tensor]:
-    """Pooled features of several views; views of one size share a forward pass.
+def embedded(backbone: Backbone, views: Sequence[View]) -> list[Features]:
+    """Features of several views; views of one size share a forward pass.
 
     Args:
         backbone: student or teacher.
         views: any mixture of sizes.
 
     Returns:
-        One `[B, D]` tensor a view, in the order given.
+        One a view, in the order given, without pyramid and intermediate outputs where views were joined.
     """
     by_size: dict[tuple[object, ...], list[int]] = {}
     for position, view in enumerate(views):
         key = (*view.x.shape, view.channels, view.valid is None, view.channel_valid is None)
         by_size.setdefault(key, []).append(position)
-    found: dict[int, Tensor] = {}
+    found: dict[int, Features] = {}
     for positions in by_size.values():
-        joined = View.cat([views[p] for p in positions]) if len(positions) > 1 else views[positions[0]]
-        parts = backbone(joined).pooled.chunk(len(positions))
-        found.update(zip(positions, parts, strict=True))
+        if len(positions) == 1:
+            found[positions[0]] = backbone(views[positions[0]])
+            continue
+        joined: Features = backbone(View.cat([views[p] for p in positions]))
+        found.update(zip(positions, _apart(joined, len(positions)), strict=True))
     return [found[p] for p in range(len(views))]
+
+
+def pooled(backbone: Backbone, views: Sequence[View]) -> list[Tensor]:
+    """One `[B, D]` tensor a view of pooled features; takes what `embedded` takes."""
+    return [features.pooled for features in embedded(backbone, views)]
+
+
+def _apart(features: Features, count: int) -> list[Features]:
+    """The features of `count` joined views one by one."""
+    fields = [features.pooled, features.prefix, features.tokens, features.coords, features.valid]
+    parts = [(None,) * count if field is None else field.chunk(count) for field in fields]
+    return [Features(*part, grid=features.grid) for part in zip(*parts, strict=True)]
 
 
 def mean_of(values: Sequence[Tensor]) -> Tensor:

@@ -56,9 +56,14 @@ class MoCoV2(Objective):
         """Make the projector, the key encoder and the queue of keys and their samples."""
         c = self.config
         self.projector = mlp(backbone.embed_dim, *c.proj_dims, norm=None)
-        self.teacher = Teacher(backbone, {"projector": self.projector})
+        self.teacher = Teacher(backbone, self.heads)
         self.queue = Queue(c.queue, c.proj_dims[-1])
         self.queue_ids = Queue(c.queue, (), dtype=torch.int64)
+
+    @property
+    def heads(self) -> dict[str, nn.Module]:
+        """What the key encoder has a copy of beside the backbone."""
+        return {"projector": self.projector}
 
     def identity(self, view: View) -> Tensor:
         """`[B]` int64: a key of the same number may be left out of a query's negatives."""
@@ -84,7 +89,7 @@ class MoCoV2(Objective):
 
     def after_step(self, step: Step, backbone: Backbone, watch: list[dict[str, Tensor]], views: list[Views]) -> None:
         """Move the key encoder; the step's keys take the places of the oldest."""
-        self.teacher.update(backbone, {"projector": self.projector}, self.config.momentum)
+        self.teacher.update(backbone, self.heads, self.config.momentum)
         if self.config.queue:
             self.queue.push(torch.cat([w["keys"] for w in watch]))
             self.queue_ids.push(torch.cat([self.identity(made[1]) for made in views]))
