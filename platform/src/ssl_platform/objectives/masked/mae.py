@@ -10,11 +10,10 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from ssl_platform.losses.masked import masked_mean
 from ssl_platform.masking.random import random_masks
 from ssl_platform.nn.backbone import Backbone
-from ssl_platform.nn.decoder import MaskedDecoder
 from ssl_platform.objectives.base import Export, Objective, ObjectiveConfig, objective
+from ssl_platform.objectives.masked.visible import content_loss, decoded, decoder_of
 from ssl_platform.objectives.settings import DecoderDepth, DecoderDim, DecoderHeads, MaskRatio
 from ssl_platform.plan import Plan
 from ssl_platform.types import Loss, Views
@@ -40,33 +39,18 @@ class MAE(Objective):
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make the decoder."""
         assert backbone.tokenizer is not None
-        c = self.config
-        self.decoder = MaskedDecoder(
-            backbone.embed_dim,
-            backbone.tokenizer.target_dim,
-            c.decoder_dim,
-            c.decoder_depth,
-            c.decoder_heads,
-            kinds=backbone.tokenizer.kinds,
-            steps=backbone.steps,
-        )
+        c, width = self.config, backbone.tokenizer.target_dim
+        self.decoder = decoder_of(backbone, width, c.decoder_dim, c.decoder_depth, c.decoder_heads)
 
     def forward(self, backbone: Backbone, views: Views) -> Loss:
         """Mean error over the masked tokens."""
-        assert backbone.tokenizer is not None
         view = views[0]
         tokens = backbone.tokenize(view)
-        visible, masked = random_masks(tokens, self.config.mask_ratio, view.random)
-        features = backbone.encode(tokens, visible)
-        hidden, seen = (None if tokens.kind is None else mask.gather(tokens.kind) for mask in (masked, visible))
-        prediction = self.decoder(
-            features, masked.gather(tokens.coords), valid=masked.valid, context_kind=seen, kind=hidden
-        )
-
-        target = masked.gather(backbone.targets(view))
-        valid = backbone.target_valid(view)
-        error = backbone.tokenizer.loss(prediction, target, None if valid is None else masked.gather(valid))
-        return Loss(masked_mean(error, masked.valid), watch={"embedding": features.pooled})
+        split = random_masks(tokens, self.config.mask_ratio, view.random)
+        features = backbone.encode(tokens, split.visible)
+        prediction = decoded(self.decoder, features, tokens, split)
+        loss = content_loss(backbone, view, prediction, split.masked)
+        return Loss(loss, watch={"embedding": features.pooled})
 
     def export(self, backbone: Backbone) -> Export:
         """The encoder; the decoder goes along for reconstructions."""

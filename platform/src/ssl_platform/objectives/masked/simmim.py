@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
-from ssl_platform.losses.masked import masked_error, masked_mean, normalised_patches
+from ssl_platform.losses.masked import masked_error, normalised_patches
 from ssl_platform.masking.mask import Split
 from ssl_platform.masking.random import random_masks
 from ssl_platform.masking.unit import unit_masks, unit_tokens
@@ -21,6 +21,7 @@ from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.patches import grid_of
 from ssl_platform.objectives.base import Objective, ObjectiveConfig, objective
 from ssl_platform.objectives.masked.replaced import ReplacedPrediction
+from ssl_platform.objectives.masked.visible import content_loss
 from ssl_platform.objectives.settings import MaskRatio, Size
 from ssl_platform.plan import Plan
 from ssl_platform.types import Loss, Tokens, View, Views
@@ -65,10 +66,9 @@ class SimMIM(Objective):
         prediction, features = self.prediction(backbone, tokens, masked)
         watch = {"embedding": features.pooled}
 
-        target = masked.gather(backbone.targets(view))
-        valid = backbone.target_valid(view)
-        valid = None if valid is None else masked.gather(valid)
         if backbone.tokenizer.patch is None:
-            return Loss(masked_mean(backbone.tokenizer.loss(prediction, target, valid), masked.valid), watch=watch)
+            return Loss(content_loss(backbone, view, prediction, masked), watch=watch)
+        target, valid = masked.gather(backbone.targets(view)), backbone.target_valid(view)
+        valid = None if valid is None else masked.gather(valid)
         target = normalised_patches(target, valid) if c.norm_pix else target
         return Loss(masked_error(prediction, target, masked.valid, valid, squared=c.loss == "l2"), watch=watch)
