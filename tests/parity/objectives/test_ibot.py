@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ssl_platform import losses
 from ssl_platform.draws import Draws
-from ssl_platform.masking.drawn import drawn_masks
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.objectives.base import Objective, total_of
 from ssl_platform.testing.objectives import built, small_views
@@ -149,11 +148,3 @@ def test_half_the_crops_are_masked_and_none_beyond_its_target(shape: str) -> Non
     assert float(target.std()) == pytest.approx(0.4 * 196 / math.sqrt(12), rel=0.05)
     often = chosen[hidden].float().mean(0)  # no place is preferred
     assert float(often.std()) < 0.03 and float(often.mean()) == pytest.approx(0.3, abs=0.02)
-
-
-def test_shares_are_of_the_valid_tokens() -> None:
-    valid = torch.arange(16).expand(3, 16) < torch.tensor([[16], [7], [0]])
-    tokens = Tokens(torch.zeros(3, 16, 1), torch.rand(3, 16, 3), torch.ones(3, 3), valid=valid)
-    chosen = drawn_masks(tokens, torch.tensor([0.5, 0.5, 0.5]), 0.5, Draws.at(0, torch.arange(3))).dense()
-    assert chosen.sum(1).tolist() == [8, 3, 0]
-    assert not (chosen & ~valid).any()
