@@ -61,8 +61,8 @@ from ssl_platform.losses.power_spherical import log_power_spherical, log_uniform
 from ssl_platform.losses.precision import full_precision, widen
 from ssl_platform.losses.quantised import annealed_mean, binned_cross_entropy, rebalanced, soft_bins
 from ssl_platform.losses.relation import relation_loss
-from ssl_platform.losses.sigreg import sigreg, view_mean_mse
 from ssl_platform.losses.sequence import future_info_nce
+from ssl_platform.losses.sigreg import sigreg, view_mean_mse
 from ssl_platform.losses.supervised import masked_cross_entropy
 from ssl_platform.losses.whitening import w_mse, whitened
 

@@ -34,6 +34,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "swav": {"prototypes": 12, "proj_dims": (32, 16), "queue": 16, "freeze_prototypes": "0"},
     "mae": {"decoder_dim": 48, "decoder_heads": 4},
     "i-jepa": {"predictor_dim": 48, "predictor_heads": 4},
+    "iwm": {"predictor_dim": 48, "predictor_heads": 4, "actions": 8},
     "v-jepa": {"predictor_dim": 48, "predictor_heads": 4},
     "latent-mim": {"proj_dims": (64,), "decoder_dim": 48, "momentum": 0.9},
     "beit-v2": {"decoder_heads": 2},
