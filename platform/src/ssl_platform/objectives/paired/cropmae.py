@@ -12,12 +12,11 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
-from ssl_platform.losses.masked import masked_mean
 from ssl_platform.masking.random import random_masks
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.decoder import CrossDecoder
 from ssl_platform.objectives.base import Export, Objective, ObjectiveConfig, objective
-from ssl_platform.objectives.paired.reconstruction import kinds_of
+from ssl_platform.objectives.masked.visible import content_loss
 from ssl_platform.objectives.settings import DecoderDepth, DecoderDim, DecoderHeads, MaskRatio, Range
 from ssl_platform.plan import Plan, ViewSpec
 from ssl_platform.types import Loss, Views
@@ -77,7 +76,6 @@ class CropMAE(Objective):
 
     def forward(self, backbone: Backbone, views: Views) -> Loss:
         """Mean error over the masked tokens of the decoded view."""
-        assert backbone.tokenizer is not None
         shown, decoded = views
         all_shown = backbone.tokenize(shown)
         memory = backbone.encode(all_shown)
@@ -88,14 +86,11 @@ class CropMAE(Objective):
             masked.gather(tokens.coords),
             memory=memory,
             valid=masked.valid,
-            context_kind=kinds_of(tokens, visible),
-            kind=kinds_of(tokens, masked),
+            context_kind=None if tokens.kind is None else visible.gather(tokens.kind),
+            kind=None if tokens.kind is None else masked.gather(tokens.kind),
             memory_kind=all_shown.kind,
         )
-        valid = backbone.target_valid(decoded)
-        target = masked.gather(backbone.targets(decoded))
-        error = backbone.tokenizer.loss(prediction, target, None if valid is None else masked.gather(valid))
-        return Loss(masked_mean(error, masked.valid), watch={"embedding": memory.pooled})
+        return Loss(content_loss(backbone, decoded, prediction, masked), watch={"embedding": memory.pooled})
 
     def export(self, backbone: Backbone) -> Export:
         """The encoder; the decoder goes along."""

@@ -21,7 +21,8 @@ from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.validity import valid_mean
 from ssl_platform.objectives.base import Export, objective
 from ssl_platform.objectives.contrastive.moco_v2 import MoCoV2, MoCoV2Config, key_plan
-from ssl_platform.objectives.paired.reconstruction import mae_decoder, reconstruct
+from ssl_platform.objectives.masked.visible import decoder_of
+from ssl_platform.objectives.paired.reconstruction import reconstruct
 from ssl_platform.objectives.settings import DecoderDepth, DecoderDim, DecoderHeads, Weight
 from ssl_platform.plan import Plan, ViewSpec
 from ssl_platform.types import Loss, View, Views
@@ -63,8 +64,9 @@ class MaCRL(MoCoV2):
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make projector, key encoder, queue and decoder."""
         super().build(backbone, models)
-        c = self.config
-        self.decoder = mae_decoder(backbone, c.decoder_dim, c.decoder_depth, c.decoder_heads)
+        assert backbone.tokenizer is not None
+        c, content = self.config, backbone.tokenizer.target_dim
+        self.decoder = decoder_of(backbone, content, c.decoder_dim, c.decoder_depth, c.decoder_heads)
 
     def forward(self, backbone: Backbone, views: Views) -> Loss:
         """InfoNCE of the two views, and the mean absolute error of both reconstructions."""

@@ -13,7 +13,8 @@ from ssl_platform.nn.channel_tokenizer import ChannelTokenizer
 from ssl_platform.nn.decoder import MaskedDecoder
 from ssl_platform.nn.patch_tokenizer import PatchTokenizer
 from ssl_platform.nn.validity import valid_mean
-from ssl_platform.types import Features, Mask, Tokens, View
+from ssl_platform.objectives.masked.visible import decoded
+from ssl_platform.types import Features, Mask, View
 
 
 @dataclass
@@ -54,19 +55,6 @@ class Reconstruction:
         return masked_error(self.prediction, target, self.masked.valid, self.valid, squared=False)
 
 
-def mae_decoder(backbone: Backbone, dim: int, depth: int, heads: int) -> MaskedDecoder:
-    """A decoder that fits a backbone's tokens."""
-    tokenizer = backbone.tokenizer
-    assert tokenizer is not None
-    kinds, steps = tokenizer.kinds, backbone.steps
-    return MaskedDecoder(backbone.embed_dim, tokenizer.target_dim, dim, depth, heads, kinds=kinds, steps=steps)
-
-
-def kinds_of(tokens: Tokens, mask: Mask) -> Tensor | None:
-    """`[B, K]` kinds of the chosen tokens, or None where all are of one kind."""
-    return None if tokens.kind is None else mask.gather(tokens.kind)
-
-
 def reconstruct(backbone: Backbone, decoder: MaskedDecoder, view: View, ratio: float) -> Reconstruction:
     """Hide a random share of a view's tokens and predict it from the others.
 
@@ -77,15 +65,13 @@ def reconstruct(backbone: Backbone, decoder: MaskedDecoder, view: View, ratio: f
         ratio: of the tokens that is hidden, in (0, 1).
     """
     tokens = backbone.tokenize(view)
-    visible, masked = random_masks(tokens, ratio, view.random)
-    features = backbone.encode(tokens, visible)
-    prediction = decoder(
+    split = random_masks(tokens, ratio, view.random)
+    features = backbone.encode(tokens, split.visible)
+    valid, masked = backbone.target_valid(view), split.masked
+    return Reconstruction(
         features,
-        masked.gather(tokens.coords),
-        valid=masked.valid,
-        context_kind=kinds_of(tokens, visible),
-        kind=kinds_of(tokens, masked),
+        decoded(decoder, features, tokens, split),
+        masked.gather(backbone.targets(view)),
+        None if valid is None else masked.gather(valid),
+        masked,
     )
-    valid = backbone.target_valid(view)
-    target = masked.gather(backbone.targets(view))
-    return Reconstruction(features, prediction, target, None if valid is None else masked.gather(valid), masked)

@@ -19,7 +19,8 @@ from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.heads import mlp
 from ssl_platform.objectives.base import Export, Objective, ObjectiveConfig, objective
 from ssl_platform.objectives.embedding import mean_of
-from ssl_platform.objectives.paired.reconstruction import mae_decoder, reconstruct
+from ssl_platform.objectives.masked.visible import decoder_of
+from ssl_platform.objectives.paired.reconstruction import reconstruct
 from ssl_platform.objectives.settings import DecoderDepth, DecoderDim, DecoderHeads, MaskRatio, Temperature, Widths
 from ssl_platform.plan import Plan, Reads, ViewSpec
 from ssl_platform.types import Loss, View, Views
@@ -64,8 +65,9 @@ class ViCMAE(Objective):
 
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make decoder and projector."""
-        c = self.config
-        self.decoder = mae_decoder(backbone, c.decoder_dim, c.decoder_depth, c.decoder_heads)
+        assert backbone.tokenizer is not None
+        c, content = self.config, backbone.tokenizer.target_dim
+        self.decoder = decoder_of(backbone, content, c.decoder_dim, c.decoder_depth, c.decoder_heads)
         self.projector = mlp(backbone.embed_dim, *c.proj_dims, norm="batch")
 
     def forward(self, backbone: Backbone, views: Views) -> Loss:
