@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ssl_platform import distributed
 from ssl_platform.errors import ConfigError
+from ssl_platform.losses.precision import full_precision
 
 LARGEST = 6144  # numbers in a patch; the basis and the moments it is learnt from hold the square of it each
 
@@ -62,9 +63,11 @@ class PatchBasis(nn.Module):
         self.variance.copy_(distributed.broadcast(values.flip(0).clamp_min(0).to(self.variance)))
 
 
+@full_precision
+@torch.no_grad()
 def moments(patches: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Sum of `x x^T` over `[B, N, T]` patches (where `[B, N]` valid), `[T, T]`, and their number."""
-    x = patches.detach().flatten(0, 1)
+    x = patches.flatten(0, 1)
     if valid is None:
         return x.T @ x, x.new_full((), float(len(x)))
     kept = torch.where(valid.flatten()[:, None], x, torch.zeros((), dtype=x.dtype, device=x.device))
