@@ -121,6 +121,12 @@ def _queue(value: Any, run: RunSize) -> tuple[Any, str]:
     return min(int(value), most), f"at most half of the {run.windows} windows, whole batches of {run.batch}"
 
 
+def _hard(value: Any, run: RunSize) -> tuple[Any, str]:
+    # Of a published queue of 16,384 to 65,536 keys the hardest 1,024 are mixed: of all keys nothing would be hard.
+    most = max(8, _queue(2**16, run)[0] // 16)
+    return min(int(value), most), f"at most a sixteenth of the queue's {_queue(2**16, run)[0]} keys"
+
+
 def _whitened(value: Any, run: RunSize) -> tuple[Any, str]:
     # A covariance is regular only for more samples than dimensions: sub-batches hold twice as many.
     return min(
@@ -135,6 +141,12 @@ def _slices(value: Any, run: RunSize) -> tuple[Any, str]:
 def _words(value: Any, run: RunSize) -> tuple[Any, str]:
     most, rule = _queue(value, run)
     return min(int(value), max(most, run.batch)), f"{rule}, at least one batch"
+
+
+def _whole_set(value: Any, run: RunSize) -> tuple[Any, str]:
+    epoch = max(1, run.windows // run.batch)
+    soon = resolve_duration(value, run.steps, epoch) < epoch
+    return ("1ep" if soon else value), f"at most one pass over the {run.windows} windows for one of training"
 
 
 def _local_crops(value: Any, run: RunSize) -> tuple[Any, str]:
@@ -161,6 +173,9 @@ RULES: Mapping[str, Rule] = {
     "out_dim": _prototypes,
     "prototypes": _prototypes,
     "queue": _queue,
+    "hardest": _hard,
+    "mixed": _hard,
+    "query_mixed": _hard,
     "words": _words,
     "decoder_dim": _narrow,
     "decoder_depth": _depth,
