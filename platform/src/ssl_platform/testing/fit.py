@@ -11,6 +11,8 @@ from torch import nn
 from ssl_platform.config.schema import ViewsConfig
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.objectives.base import Objective, total_of
+from ssl_platform.plan import Refresh
+from ssl_platform.schedules import resolve_duration
 from ssl_platform.train.optim import OptimPlan, clip, schedule
 from ssl_platform.train.optim import build as build_optimiser
 from ssl_platform.train.optim import groups as optim_groups
@@ -90,7 +92,7 @@ def fit(
         if optim is not None:
             lr = schedule(optimiser, optim, number, steps)
         step = Step(number, steps, epoch_steps, len(batch), lr)
-        if plan.refresh is not None and items is not None and number % epoch_steps == 0:
+        if plan.refresh is not None and items is not None and _passes(plan.refresh, step):
             with torch.no_grad():
                 encoder = objective.embedder(backbone)
                 objective.refresh(step, encoder(maker.clean(items)).pooled, items.index)
@@ -114,3 +116,9 @@ def fit(
         done.losses.append(float(loss.total.detach()))
         done.last, done.views = loss, made
     return done
+
+
+def _passes(refresh: Refresh, step: Step) -> bool:
+    """Whether a whole-set pass comes before this step."""
+    every = max(1, resolve_duration(refresh.every, step.total, step.epoch_steps))
+    return step.step % every == 0 if step.step else refresh.at_start

@@ -15,6 +15,7 @@ from typing import Any
 
 from ssl_platform.config.overrides import flatten
 from ssl_platform.config.schema import RunConfig
+from ssl_platform.schedules import resolve_duration
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,7 @@ RULES: Mapping[str, Rule] = {
     "predictor_depth": _depth,
     "predictor_heads": _heads,
     "local_crops": _local_crops,
+    "relabel_every": _whole_set,
     "whitened": _whitened,
     "slices": _slices,
     "permutations": _permutations,
