@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ssl_platform.config.schema import RunConfig
 from ssl_platform.losses import w_mse, whitened
 from ssl_platform.measures import effective_rank
 from ssl_platform.testing.objectives import small, small_views
 from ssl_platform.testing.toy import toy_batch
+from ssl_platform.train.scale import RunSize, shrink
 
 
 def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -120,3 +122,13 @@ def test_whitening_keeps_the_rank_that_plain_agreement_loses() -> None:
         if whiten:
             assert spectrum.min() > 1e-3 * spectrum.max()
     assert rank[True] > 3.9 and rank[False] < 1.5
+
+
+@pytest.mark.parametrize(("batch", "dims"), [(512, 64), (100, 32), (8, 4), (2, 1)])
+def test_small_runs_whiten_no_more_than_their_batch_allows(batch: int, dims: int) -> None:
+    kind = type(small("w-mse"))
+    config = RunConfig(objective={"name": "w-mse"})
+    shrink(config, kind.Config().model_dump(), RunSize(10_000, batch, 1000, 384, 12, True))
+    settings = kind.Config(**{key: value for key, value in config.objective.items() if key != "name"})
+    assert settings.model_dump()["whitened"] == dims
+    assert kind.plan(settings).min_batch <= batch

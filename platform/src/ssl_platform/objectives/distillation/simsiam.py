@@ -39,7 +39,7 @@ class SimSiamConfig(ObjectiveConfig):
 class SimSiam(Objective):
     """Cosine of each view's prediction with the other view's projection, through which no gradient flows."""
 
-    Config: type[ObjectiveConfig] = SimSiamConfig
+    Config = SimSiamConfig
 
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make the projector, normalised after every layer, and the predictor."""
