@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ssl_platform.losses.contrastive import key_logits, picked
+from ssl_platform.losses.precision import widen
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.bank import Queue
 from ssl_platform.nn.heads import mlp
@@ -79,7 +80,7 @@ class MoCoV2(Objective):
             k = self.teacher.head("projector", self.teacher.backbone(views[1]).pooled)
         logits, own = self.logits(q, k, views[0])
         terms = {"accuracy": picked(logits, own)}
-        return Loss(F.cross_entropy(logits, own), terms, {"embedding": features, "keys": F.normalize(k, dim=1)})
+        return Loss(F.cross_entropy(logits, own), terms, {"embedding": features, "keys": F.normalize(widen(k), dim=1)})
 
     def logits(self, q: Tensor, k: Tensor, view: View) -> tuple[Tensor, Tensor]:
         """`[B, n]` similarities over temperature with all candidates, and `[B]` the column of the own key."""

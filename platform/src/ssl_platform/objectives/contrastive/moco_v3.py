@@ -51,9 +51,8 @@ class MoCoV3(Objective):
         embed = getattr(backbone.tokenizer, "embed", None)
         if c.freeze_patch_embed and isinstance(embed, nn.Module):
             embed.requires_grad_(False)
-        norm = {"norm": "batch", "last_affine": False}
-        self.projector = mlp(backbone.embed_dim, *c.proj_dims, last_norm=True, **norm)
-        self.predictor = mlp(c.proj_dims[-1], *c.pred_dims, last_norm=c.pred_norm, **norm)
+        self.projector = mlp(backbone.embed_dim, *c.proj_dims, norm="batch", last_norm=True, last_affine=False)
+        self.predictor = mlp(c.proj_dims[-1], *c.pred_dims, norm="batch", last_norm=c.pred_norm, last_affine=False)
         self.teacher = Teacher(backbone, {"projector": self.projector})
 
     def forward(self, backbone: Backbone, views: Views) -> Loss:

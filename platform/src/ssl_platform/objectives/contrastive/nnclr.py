@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ssl_platform.losses.contrastive import info_nce
+from ssl_platform.losses.precision import widen
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.bank import Queue
 from ssl_platform.nn.heads import mlp
@@ -63,7 +64,7 @@ class NNCLR(Objective):
         features = pooled(backbone, views)
         projected = [self.projector(f) for f in features]
         a, b = (self.predictor(p) for p in projected)
-        z = [F.normalize(p.detach(), dim=1) for p in projected]
+        z = [F.normalize(widen(p.detach()), dim=1) for p in projected]
         near = [self.neighbours(part) for part in z]
         t = self.config.temperature
         loss = 0.5 * (info_nce(near[0], b, t, in_batch=True) + info_nce(near[1], a, t, in_batch=True))
