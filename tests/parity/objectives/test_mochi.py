@@ -9,10 +9,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ssl_platform.config.schema import RunConfig
 from ssl_platform.losses.mixing import hardest, mix_pairs, mix_with_query
 from ssl_platform.objectives.base import Objective, total_of
+from ssl_platform.objectives.contrastive.mochi import MoCHi
 from ssl_platform.testing.objectives import built, small_views
 from ssl_platform.testing.toy import toy_batch
+from ssl_platform.train.scale import RunSize, shrink
 from ssl_platform.types import Step
 
 
@@ -129,3 +132,10 @@ def test_mixing_makes_the_proxy_task_harder() -> None:
     margin = [one.logits(q, near, views[0])[0] for one in (moco, method)]
     gap = [float((rows[:, 0] - rows[:, 1:].amax(1)).mean()) for rows in margin]
     assert loss[1] > loss[0] and gap[1] < gap[0]
+
+
+def test_hard_negatives_shrink_with_the_queue_of_a_small_run() -> None:
+    config = RunConfig(objective={"name": "mochi"})
+    shrink(config, MoCHi.Config().model_dump(), RunSize(640, 32, 500, 96, 3, False))
+    small = config.objective
+    assert small["queue"] == 320 and small["hardest"] == small["mixed"] == small["query_mixed"] == 20
