@@ -59,6 +59,7 @@ class ViewSpec:
         chunk: samples that share a draw when `draw="chunk"`.
         clean: no augmentation: centre crop, no intensity changes.
         photometric: whether intensity operations apply.
+        off: names of intensity operations that do not apply to it (`noise`, `cutout`; see `views.off`).
         flips: whether flips and rotations apply.
         read: which read it is cut from.
         part: which part of the sample it shows.
@@ -76,6 +77,7 @@ class ViewSpec:
     chunk: int = 1
     clean: bool = False
     photometric: bool = True
+    off: tuple[str, ...] = ()
     flips: bool = True
     read: int = 0
     part: str = "main"

@@ -5,12 +5,27 @@ Shapes: B batch, K masked places, L visible tokens (and prefix), D width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_platform.nn.block import LIKENESS, Attention, CrossAttention, Mlp, key_mask
-from ssl_platform.nn.predictor import Predictor
+from ssl_platform.nn.block import (
+    LIKENESS,
+    Attention,
+    Block,
+    CrossAttention,
+    LayerScale,
+    Mlp,
+    check_heads,
+    init_transformer,
+    key_mask,
+)
+from ssl_platform.nn.decoder import start_from_mean
+from ssl_platform.nn.positions import STEPS, places
+from ssl_platform.nn.predictor import Predictor, keys_of
 from ssl_platform.types import Features
 
 
@@ -104,3 +119,140 @@ class LatentDecoder(Predictor):
         for block in self.blocks:
             x = block(x, memory, mask, memory_mask)
         return self.out(x)
+
+
+class PlacedAttention(nn.Module):
+    """Attention of queries to a memory whose keys know their places while its values do not.
+
+    Args:
+        dim: D.
+        heads: H, which divides D.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = check_heads(dim, heads)
+        self.q, self.k, self.v = (nn.Linear(dim, dim) for _ in range(3))
+        self.proj = nn.Linear(dim, dim)
+
+    @torch.no_grad()
+    def align(self) -> None:
+        """Start with keys like queries."""
+        self.k.weight.copy_(self.q.weight.mul_(LIKENESS))
+
+    def forward(self, q_BKD: Tensor, k_BLD: Tensor, v_BLD: Tensor, mask: Tensor | None) -> Tensor:
+        """`[B, K, D]` from queries, keys and values; `mask` broadcasts to `[B, H, K, L]`."""
+        split = (self.heads, q_BKD.shape[-1] // self.heads)
+        parts = ((self.q, q_BKD), (self.k, k_BLD), (self.v, v_BLD))
+        q, k, v = (layer(x).unflatten(-1, split).transpose(1, 2) for layer, x in parts)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        projected: Tensor = self.proj(out.transpose(1, 2).flatten(2))
+        return projected
+
+
+class RegressorBlock(nn.Module):
+    """CAE's block: masked latents read the visible ones and themselves, then a norm and an MLP with a residual.
+
+    Args:
+        dim: D.
+        heads: H.
+        layer_scale: start of both layer scales.
+    """
+
+    def __init__(self, dim: int, heads: int, layer_scale: float) -> None:
+        super().__init__()
+        self.norm_q, self.norm_k, self.norm_v, self.norm = (nn.LayerNorm(dim, eps=1e-6) for _ in range(4))
+        self.attn = PlacedAttention(dim, heads)
+        self.ls1, self.ls2 = LayerScale(dim, layer_scale), LayerScale(dim, layer_scale)
+        self.mlp = Mlp(dim, 4 * dim)
+
+    def forward(
+        self, x_BKD: Tensor, memory_BLD: Tensor, at_BKD: Tensor, memory_at_BLD: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        """`[B, K, D]` latents after reading a memory; `at` are the places of both."""
+        keys, values = self.norm_k(memory_BLD + memory_at_BLD), self.norm_v(memory_BLD)
+        x_BKD = self.norm(x_BKD + self.ls1(self.attn(self.norm_q(x_BKD + at_BKD), keys, values, mask)))
+        out: Tensor = x_BKD + self.ls2(self.mlp(x_BKD))
+        return out
+
+
+class LatentRegressor(nn.Module):
+    """From visible latents to latents of masked places, and a decoder that sees only those (CAE: Chen et al., 2024).
+
+    Both have the encoder's width.
+
+    Args:
+        dim: D of the encoder.
+        out_dim: T of what is decoded.
+        depth: blocks of the regressor.
+        decoder_depth: blocks of the decoder.
+        heads: attention heads.
+        layer_scale: start of the layer scales.
+        kinds: kinds of token; 0 when they are all of one kind.
+        steps: position steps across a view.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        out_dim: int,
+        depth: int,
+        decoder_depth: int,
+        heads: int,
+        *,
+        layer_scale: float = 0.1,
+        kinds: int = 0,
+        steps: Sequence[float] | float = STEPS,
+    ) -> None:
+        super().__init__()
+        self.dim, self.steps = dim, steps
+        self.mask_token = nn.Parameter(torch.empty(dim))
+        self.kind = nn.Embedding(kinds, dim) if kinds else None
+        self.blocks = nn.ModuleList([RegressorBlock(dim, heads, layer_scale) for _ in range(depth)])
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.decoder = nn.ModuleList([Block(dim, heads, layer_scale=layer_scale) for _ in range(decoder_depth)])
+        self.out_norm = nn.LayerNorm(dim, eps=1e-6)
+        self.head = nn.Linear(dim, out_dim)
+        self.apply(init_transformer)
+        for block in self.blocks:
+            assert isinstance(block, RegressorBlock)
+            block.attn.align()
+        start_from_mean(self.head)
+        nn.init.normal_(self.mask_token, std=0.02)
+        if self.kind is not None:
+            nn.init.normal_(self.kind.weight, std=0.02)
+
+    def at(self, coords: Tensor, kind: Tensor | None = None) -> Tensor:
+        """`[B, K, D]` embedding of places `[B, K, S]` and kinds `[B, K]`."""
+        place = places(coords, self.dim, self.steps).to(self.norm.weight.dtype)
+        return place if kind is None or self.kind is None else place + self.kind(kind)
+
+    def forward(
+        self,
+        features: Features,
+        coords: Tensor,
+        *,
+        valid: Tensor | None = None,
+        context_kind: Tensor | None = None,
+        kind: Tensor | None = None,
+    ) -> Tensor:
+        """`[B, K, D]` latents at places `[B, K, S]`; arguments as in `TokenPredictor`. Prefix tokens are not read."""
+        assert features.tokens is not None and features.coords is not None
+        at, seen_at = self.at(coords, kind), self.at(features.coords, context_kind)
+        x = self.mask_token.expand(*coords.shape[:2], -1)
+        both = replace(features, prefix=features.prefix[:, :0])
+        mask = keys_of(both, valid, coords)
+        for block in self.blocks:
+            x = block(x, torch.cat([features.tokens, x], dim=1), at, torch.cat([seen_at, at], dim=1), mask)
+        latents: Tensor = self.norm(x)
+        return latents
+
+    def decode(
+        self, latents: Tensor, coords: Tensor, *, valid: Tensor | None = None, kind: Tensor | None = None
+    ) -> Tensor:
+        """`[B, K, T]` content of masked places from their latents alone."""
+        x, mask = latents + self.at(coords, kind), key_mask(valid)
+        for block in self.decoder:
+            x = block(x, mask)
+        made: Tensor = self.head(self.out_norm(x))
+        return made

@@ -36,6 +36,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "i-jepa": {"predictor_dim": 48, "predictor_heads": 4},
     "iwm": {"predictor_dim": 48, "predictor_heads": 4, "actions": 8},
     "v-jepa": {"predictor_dim": 48, "predictor_heads": 4},
+    "cae": {"predictor_depth": 2},
     "latent-mim": {"proj_dims": (64,), "decoder_dim": 48, "momentum": 0.9},
     "beit-v2": {"decoder_heads": 2},
     "data2vec2": {"masks": 2, "block": 2, "momentum": 0.9},

@@ -57,7 +57,7 @@ def _cloud(
     channels = source.part.channels[rank:]
     if channels:
         kept = None if source.part.channel_valid is None else source.part.channel_valid[:, rank:]
-        features, drawn = photometry.apply(
+        features, drawn = photometry.without(recipe.spec.off).apply(
             _turned(x[..., rank:], channels, photometry.layout, geometry),
             valid,
             kept,

@@ -96,7 +96,7 @@ def _kind(recipe: ViewRecipe, crop: Crop) -> tuple[object, ...]:
     """What views must share to be made together."""
     swapped = tuple((a, b) for a, b, _ in crop.swaps)
     spec = recipe.spec
-    return spec.read, spec.part, recipe.size, crop.exact, crop.size, crop.planes, swapped, recipe.photometric
+    return spec.read, spec.part, recipe.size, crop.exact, crop.size, crop.planes, swapped, recipe.photometric, spec.off
 
 
 def _make_group(
@@ -108,6 +108,7 @@ def _make_group(
 ) -> dict[str, Made]:
     """Views of one kind, all together; on a CPU in slices of the batch that its cache holds."""
     part, size, augment = source.part, members[0].size, members[0].photometric
+    photometry = photometry.without(members[0].spec.off)
     geometries = [c.geometry(part.spacing, part.origin, source.item) for c in crops]
     spacing = cell_size(geometries, size)
     pieces = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -60,6 +60,17 @@ class Photometry:
             ),
             blur=Blur() if blurred else None,
             strength=config.strength,
+        )
+
+    def without(self, names: Sequence[str]) -> Photometry:
+        """The same without some operations, of which those that are `always` applied stay."""
+        if not names:
+            return self
+        return replace(
+            self,
+            physics=tuple(o for o in self.physics if o.always or o.name not in names),
+            generic=tuple(o for o in self.generic if o.always or o.name not in names),
+            blur=None if Blur.name in names else self.blur,
         )
 
     def sigma(self, spacing: Tensor, draws: Draws) -> Tensor | None:
