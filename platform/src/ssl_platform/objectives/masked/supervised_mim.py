@@ -65,7 +65,7 @@ def _needs(c: SupervisedMIMConfig) -> Plan:
 class SupervisedMIM(BEiT):
     """Classify a view from its visible tokens and reconstruct the masked ones."""
 
-    Config = SupervisedMIMConfig
+    Config: type[ObjectiveConfig] = SupervisedMIMConfig
 
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make the classifier and, unless it is plain supervision, the decoder.
