@@ -1,4 +1,4 @@
-"""Card B10: Sinkhorn and KoLeo in closed form, iBOT's limit, the masks, and an ablation (slow).
+"""Card B10: Sinkhorn and KoLeo in closed form, iBOT's limit, the masks, and KoLeo's effect in training (slow).
 
 Sinkhorn over ranks with unequal numbers of masked tokens is in tests/ddp/test_collectives.py, exact resume of every
 objective in tests/unit/objectives/test_every_objective.py, KoLeo against lightly's in tests/parity/losses.
@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from ssl_platform.losses import koleo
+from ssl_platform.measures import uniformity
 from ssl_platform.nn.clustering import sinkhorn
 from ssl_platform.objectives.base import total_of
-from ssl_platform.testing.objectives import built, small_views
-from ssl_platform.testing.toy import toy_batch
+from ssl_platform.testing.fit import fit
+from ssl_platform.testing.objectives import built, make, small, small_backbone, small_views
+from ssl_platform.testing.toy import toy_batch, toy_layout
 from ssl_platform.types import Step, View
 
 
@@ -135,3 +137,20 @@ def test_the_tokenizer_has_a_player_of_its_own() -> None:
     assert {id(p) for p in embed.parameters} == {id(p) for p in backbone.tokenizer.parameters()}
     everything = [*backbone.parameters(), *(p for p in method.parameters() if p.requires_grad)]
     assert len(main.parameters) + len(embed.parameters) == len(everything)
+
+
+@pytest.mark.slow  # two short runs
+def test_koleo_spreads_the_features() -> None:
+    """Uniformity (lower is better spread) of the student's features after equal training with and without it."""
+
+    def spread(weight: float) -> float:
+        torch.manual_seed(0)
+        method, backbone = small("dinov2", koleo_weight=weight, momentum=0.9), small_backbone()
+        make(method, backbone)
+        batches = lambda n: toy_batch(16, start=16 * (n % 4))  # noqa: E731
+        fit(method, backbone, toy_layout(2), batches, 40, window=(16, 16), lr=2e-3, build=False)
+        with torch.no_grad():
+            features = backbone(small_views(method, toy_batch(64))[0]).pooled
+        return float(uniformity(features))
+
+    assert spread(0.1) < spread(0.0) - 0.1

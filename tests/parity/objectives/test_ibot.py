@@ -1,6 +1,6 @@
-"""Card B09: DINO's limit, the loss written out in loops, what the mask hides, the sampler, and a small run (slow).
+"""Card B09: DINO's limit, the loss written out in loops, what the mask hides, and the sampler.
 
-The patch loss against lightly's is in tests/parity/losses/test_lightly.py.
+The patch loss against lightly's is in tests/parity/losses/test_lightly.py, that it learns in tests/learning.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Card 049: bags and queue in closed form, the loss in loops, where gradient goes, and a short run (slow)."""
+"""Card 049: bags and queue in closed form, the loss in loops, and where gradient goes.
+
+That it learns is in tests/learning. The queue is a ring of any size, so a batch need not divide the number of words.
+"""
 
 from __future__ import annotations
 
