@@ -124,7 +124,8 @@ def for_pretraining(config: RunConfig) -> RunConfig:
     domain, everything = known.domain(config.domain), known.objectives()
     if objective.name == COMBINATION:
         changed = config.objective["settings"]
-        parts = {name: known.objective(name).needs for name in config.objective["parts"] if name not in changed}
+        weights = config.objective["parts"]
+        parts = {name: known.objective(name).needs for name in weights if weights[name] and name not in changed}
         for name, needs in parts.items():
             check_fit(name, needs, domain, backbone, everything)
         if parts and not changed:

@@ -10,7 +10,7 @@ from ssl_platform.draws import Draws
 from ssl_platform.plan import Plan
 from ssl_platform.testing.sync import forbid_sync
 from ssl_platform.testing.toy import toy_batch, toy_layout
-from ssl_platform.types import Layout
+from ssl_platform.types import Layout, View
 from ssl_platform.views.fields import FieldShift, displace, fields, gaussian_fields
 from ssl_platform.views.maker import ViewMaker
 from ssl_platform.views.operation import Context
@@ -136,3 +136,24 @@ def test_an_axis_that_may_not_be_scaled_is_never_shifted() -> None:
     y, params = FieldShift(4.0, 2.0, 1.0).apply(x, context, Draws.at(0, torch.arange(1)))
     torch.testing.assert_close(y, x, atol=1e-4, rtol=0)
     assert params["std"].tolist()[0] == pytest.approx([0.0, 0.02 * 20 * 2])
+
+
+def test_points_move_smoothly_too() -> None:
+    layout = toy_layout(points=True)
+    batch = toy_batch(8, points=True)
+
+    def view(**settings: object) -> View:
+        config = ViewsConfig(off=["noise", "cutout", "rotate"], zoom=False, **settings)
+        return ViewMaker(layout, Plan.augmented(1), config, seed=0, window=(64,))(batch)[0]
+
+    plain, moved = view(), view(fields=2.0)
+    std = moved.params["field-shift.std"][:, 0]
+    assert sorted({round(value, 6) for value in std.tolist()}) == [0.0, 0.04]
+    step = (moved.x - plain.x)[..., :3] / plain.spacing[:, None]
+    assert torch.equal(moved.x[std == 0], plain.x[std == 0])
+    assert 0.01 < float(step[std > 0].std()) < 0.08
+    near = torch.cdist(plain.x[..., :3], plain.x[..., :3]).masked_fill_(torch.eye(64, dtype=torch.bool), torch.inf)
+    neighbour = step.gather(1, near.argmin(-1)[..., None].expand(-1, -1, 3))
+    any_two = step - step.roll(1, dims=1)
+    assert float((step - neighbour)[std > 0].std()) < 0.5 * float(any_two[std > 0].std())
+    assert "field-shift.std" not in view(fields=2.0, recipe="crop").params

@@ -93,8 +93,8 @@ class ViewsConfig(Section):
     fields: float = Field(
         0.0,
         ge=0,
-        description="strength of smooth random fields over grids (shifts of cells, gains, offsets); 1: that of the "
-        "global operations; 0: none",
+        description="strength of smooth random fields (shifts of cells or points; over grids gains and offsets); "
+        "1: that of the global operations; 0: none",
     )
     fields_gamma: float = Field(
         6.0,

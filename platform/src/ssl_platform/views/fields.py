@@ -25,6 +25,7 @@ from ssl_platform.views.operation import Context, Operation, drawn, where_drawn
 from ssl_platform.views.symmetry import allows, axes
 
 _SIDE = 0.02  # standard deviation of a shift, as a fraction of the view's side
+_CELLS = 16  # along each axis of a field over a point set
 
 
 def gaussian_fields(draws: Draws, name: str, count: int, spacing: Tensor, size: Sequence[int], gamma: float) -> Tensor:
@@ -81,6 +82,28 @@ def displace(
     sampled = _sample(torch.cat([known, valid[:, None].to(x.dtype)], 1), grid, mode)
     share = sampled[:, -1:]
     return torch.where(share > 1e-3, sampled[:, :-1] / share.clamp(min=1e-3), x)
+
+
+def point_shift(unit: Tensor, draws: Draws, scale: float, gamma: float) -> tuple[Tensor, Tensor]:
+    """The same shifts for point sets, from fields on a grid of cells over the view.
+
+    Args:
+        unit: `[B, N, S]` places in `[0, 1]` over the view; those outside take the border's shift.
+        draws: the samples' stream for this operation.
+        scale: `views.fields` times `views.strength`.
+        gamma: smoothness.
+
+    Returns:
+        `[B, N, S]` shifts as fractions of the view's sides, and their standard deviation `[B, 1]`, 0 where not drawn.
+    """
+    rows, points, rank = unit.shape
+    std = where_drawn(
+        drawn(draws, FieldShift.probability), torch.full((rows, 1), _SIDE * scale, device=unit.device), 0.0
+    )
+    field = gaussian_fields(draws, "field", rank, torch.ones(rows, rank, device=unit.device), (_CELLS,) * rank, gamma)
+    grid = (2 * unit - 1).flip(-1).view(rows, *(1,) * (rank - 1), points, rank)
+    shift = F.grid_sample(field, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return shift.view(rows, rank, points).transpose(1, 2) * std[:, None], std
 
 
 @dataclass(frozen=True)

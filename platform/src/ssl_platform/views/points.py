@@ -16,6 +16,7 @@ from ssl_platform.draws import Draws
 from ssl_platform.types import Geometry
 from ssl_platform.views.crop_rule import CropRule
 from ssl_platform.views.crops import Crop
+from ssl_platform.views.fields import point_shift
 from ssl_platform.views.geometry import product
 from ssl_platform.views.turns import free_rotation
 
@@ -53,6 +54,8 @@ class PointRule:
         zoom: whether coordinates are scaled by a common factor.
         jitter: standard deviation of coordinate noise relative to the box's longest side.
         dropout: largest fraction of points dropped.
+        shift: strength of a smooth random field of shifts, 0 for none (see `ssl_platform.views.fields`).
+        gamma: its smoothness.
     """
 
     crop: CropRule
@@ -60,6 +63,8 @@ class PointRule:
     zoom: bool = False
     jitter: float = 0.0
     dropout: float = 0.0
+    shift: float = 0.0
+    gamma: float = 0.0
 
 
 def frame(rule: CropRule, draws: Draws, points: Tensor, valid: Tensor | None) -> Frame:
@@ -120,15 +125,18 @@ def cut(
         factor = draws.uniform("zoom", 1, low=ZOOM[0], high=ZOOM[1])
         coordinates, box = coordinates * factor[:, None], box * factor
         params["points.zoom"] = factor
+    if rule.shift:
+        moved, params["field-shift.std"] = point_shift(unit, draws.child("field-shift"), rule.shift, rule.gamma)
+        coordinates = coordinates + moved * box[:, None]
     if rule.jitter:
         width = rule.jitter * box.amax(1, keepdim=True)
         noise = draws.normal("jitter", x.shape[1], rank).clamp(-2, 2)
         coordinates = coordinates + noise * width[:, None]
     chosen, kept = _subsample(inside, rule.count, draws)
-    moved = torch.cat([coordinates, x[..., rank:]], -1)
-    moved = moved.gather(1, chosen[..., None].expand(-1, -1, x.shape[-1]))
-    moved = torch.where(kept[..., None], moved, torch.zeros((), device=x.device))
-    return moved, kept, geometry, box, params
+    points = torch.cat([coordinates, x[..., rank:]], -1)
+    points = points.gather(1, chosen[..., None].expand(-1, -1, x.shape[-1]))
+    points = torch.where(kept[..., None], points, torch.zeros((), device=x.device))
+    return points, kept, geometry, box, params
 
 
 def bounds(points: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from ssl_platform.errors import ConfigError, did_you_mean
 from ssl_platform.plan import Plan, ViewSpec
 from ssl_platform.types import Layout
 from ssl_platform.views.crop_rule import CropRule
+from ssl_platform.views.fields import FieldShift
 from ssl_platform.views.points import DROPOUT, JITTER, PointRule
 from ssl_platform.views.sizes import view_scale, view_size
 from ssl_platform.views.symmetry import allows, axes, planes
@@ -127,12 +128,15 @@ def _recipe(
     if layout.points:
         noisy = spec.photometric and allows(layout, "noise") and "noise" not in config.off
         dropped = spec.photometric and allows(layout, "cutout") and "cutout" not in config.off
+        shifted = spec.photometric and allows(layout, "scale") and FieldShift.name not in config.off
         points = PointRule(
             crop=rule,
             count=size[0],
             zoom=bool(scalable) and spec.flips,
             jitter=JITTER * config.strength if noisy else 0.0,
             dropout=min(0.9, DROPOUT * config.strength) if dropped else 0.0,
+            shift=config.fields * config.strength if shifted else 0.0,
+            gamma=config.fields_gamma,
         )
     return ViewRecipe(name, spec, size, rule, spec.photometric, name, name, points=points)
 
