@@ -1,8 +1,8 @@
 """Card 103: me-max and sharpening in closed form, what the encoder sees, and how prototypes die without me-max (slow).
 
 The loss against lightly's is in tests/parity/losses/test_lightly.py, me-max on two processes in
-tests/ddp/test_collectives.py. Five labels a class are not
-compared with DINO's: on the sample sets a linear probe on all labels is (tests of learning).
+tests/ddp/test_collectives.py. That it learns is in tests/learning, with a linear probe on all labels: the sample sets
+are too small to tell methods apart with five labels a class.
 """
 
 from __future__ import annotations
