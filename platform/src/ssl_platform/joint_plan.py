@@ -56,9 +56,8 @@ def join(plans: Mapping[str, Plan]) -> JointPlan:
     Raises:
         ConfigError: two parts need reads or whole-set passes that differ.
     """
-    views, taken = _Views(), {part: [] for part in plans}  # type: dict[str, list[tuple[int, int, str]]]
-    for part, plan in plans.items():
-        taken[part] = views.place(part, plan.views)
+    views = _Views()
+    placed = {part: views.place(part, plan.views) for part, plan in plans.items()}
     labels = {plan.labels for plan in plans.values()}
     pretexts = {plan.pretext for plan in plans.values() if plan.pretext}
     joint = Plan(
@@ -78,7 +77,7 @@ def join(plans: Mapping[str, Plan]) -> JointPlan:
         pretext=pretexts.pop() if len(pretexts) == 1 else (),
         min_channels=max(plan.min_channels for plan in plans.values()),
     )
-    return JointPlan(joint, {part: views.taken(own) for part, own in taken.items()})
+    return JointPlan(joint, {part: views.taken(own) for part, own in placed.items()})
 
 
 @dataclass
@@ -145,7 +144,7 @@ class _Views:
 
 
 def _refresh(plans: Mapping[str, Plan]) -> Refresh | None:
-    every = _agreed("whole-set passes", plans, lambda plan: plan.refresh and plan.refresh.every)
+    every = _agreed("whole-set passes", plans, lambda plan: plan.refresh.every if plan.refresh else None)
     starts = any(plan.refresh.at_start for plan in plans.values() if plan.refresh)
     return None if every is None else Refresh(every, starts)
 

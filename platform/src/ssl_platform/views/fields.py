@@ -8,7 +8,7 @@ scales locally. A view's geometry names its crop before the shift.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -49,8 +49,8 @@ def gaussian_fields(draws: Draws, name: str, count: int, spacing: Tensor, size: 
     white = normal_field(draws, name, count * math.prod(size)).view(-1, count, *size)
     square = torch.zeros((), device=spacing.device)
     for axis, n in enumerate(size):
-        last = axis == rank - 1
-        cycles = (torch.fft.rfftfreq if last else torch.fft.fftfreq)(n, device=spacing.device)
+        frequencies = torch.fft.rfftfreq if axis == rank - 1 else torch.fft.fftfreq
+        cycles: Tensor = frequencies(n, device=spacing.device)
         along = (cycles / spacing[:, axis, None]).square()
         square = square + along.view(len(spacing), *(along.shape[1] if a == axis else 1 for a in range(rank)))
     least = torch.where(square > 0, square, torch.inf).flatten(1).amin(1)
@@ -188,7 +188,11 @@ def fields(layout: Layout, scale: float, gamma: float) -> tuple[Operation, ...]:
     """
     if layout.points or scale == 0:
         return ()
-    known = ((FieldShift, "scale"), (FieldGain, "gain"), (FieldOffset, "offset"))
+    known: tuple[tuple[Callable[[float, float], Operation], str], ...] = (
+        (FieldShift, "scale"),
+        (FieldGain, "gain"),
+        (FieldOffset, "offset"),
+    )
     return tuple(kind(gamma, scale) for kind, symmetry in known if allows(layout, symmetry))
 
 

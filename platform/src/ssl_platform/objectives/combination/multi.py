@@ -104,7 +104,9 @@ class Multi(Objective):
             own = {model: models[f"{name}-{model}"] for model, _ in part.plan(part.config).models}
             part.build(backbone, own)
             if self.config.lasso is not None:
-                self.mixes[name] = LayerMix(len(backbone.get_submodule("blocks")))
+                blocks = backbone.get_submodule("blocks")
+                assert isinstance(blocks, nn.ModuleList)  # a backbone that offers taps has them
+                self.mixes[name] = LayerMix(len(blocks))
 
     def players(self, backbone: Backbone) -> list[Player]:
         """The parts' players; what moves alike is one."""
