@@ -1,4 +1,8 @@
-"""From one vector to a whole view by up-convolutions, and a critic of boxes of cells, for grids of any rank."""
+"""From one vector to a whole view by up-convolutions, and a critic of boxes of cells, for grids of any rank.
+
+Features are normalised within a sample: the published nets share batch statistics, by which a sample's level is known
+no better than that of its batch.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ssl_platform.nn.norm import GlobalBatchNorm
 from ssl_platform.nn.patches import crop
 from ssl_platform.nn.sparse import CONV
 
 _COARSE = 4  # cells an axis at which painting starts, or less
+
+
+def sample_norm(width: int) -> nn.GroupNorm:
+    """Normalisation of groups of a sample's channels."""
+    return nn.GroupNorm(4 if width % 4 == 0 else 1, width)
 
 
 class Painter(nn.Module):
@@ -36,10 +44,10 @@ class Painter(nn.Module):
         widths = [width * min(8, 2**level) for level in reversed(range(levels + 1))]
         self.width = widths[0]
         self.start = nn.Linear(in_dim, self.width * math.prod(self.sizes[0]))
-        self.first = GlobalBatchNorm(self.width)
+        self.first = sample_norm(self.width)
         self.rises = nn.ModuleList(
             [
-                nn.Sequential(conv(a, b, 3, padding=1, bias=False), GlobalBatchNorm(b), nn.ReLU())
+                nn.Sequential(conv(a, b, 3, padding=1, bias=False), sample_norm(b), nn.ReLU())
                 for a, b in itertools.pairwise(widths)
             ]
         )
@@ -73,7 +81,7 @@ class Critic(nn.Module):
         layers: list[nn.Module] = []
         for number, (a, b) in enumerate(itertools.pairwise(widths)):
             layers.append(conv(a, b, 3, stride=2, padding=1, bias=number == 0))
-            layers += [GlobalBatchNorm(b)] if number else []
+            layers += [sample_norm(b)] if number else []
             layers.append(nn.LeakyReLU(0.2))
         self.layers = nn.Sequential(*layers)
         self.head = nn.Linear(widths[-1], 1)

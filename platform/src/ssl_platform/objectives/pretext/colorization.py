@@ -21,7 +21,7 @@ from ssl_platform.errors import ConfigError, did_you_mean
 from ssl_platform.losses.quantised import annealed_mean, binned_cross_entropy, rebalanced, soft_bins
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.constant import row
-from ssl_platform.nn.norm import GlobalBatchNorm
+from ssl_platform.nn.painter import sample_norm
 from ssl_platform.nn.patches import crop, grid_of, patchify, unpatchify
 from ssl_platform.nn.sparse import CONV
 from ssl_platform.nn.validity import value_valid
@@ -77,10 +77,10 @@ class Colorization(Objective):
         self.cells = tuple(max(1, -(-n // g)) for n, g in zip(coarse, grid, strict=True))  # of a token
         self.entry = nn.Linear(backbone.embed_dim, c.hidden * math.prod(self.cells))
         self.body = nn.Sequential(
-            GlobalBatchNorm(c.hidden),
+            sample_norm(c.hidden),
             nn.ReLU(),
             conv(c.hidden, c.hidden, 3, padding=1, bias=False),
-            GlobalBatchNorm(c.hidden),
+            sample_norm(c.hidden),
             nn.ReLU(),
             conv(c.hidden, len(self.channels) * c.bins, 1),
         )

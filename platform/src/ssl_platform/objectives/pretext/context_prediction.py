@@ -32,7 +32,7 @@ FRINGES = (-1.0, 2.0, -1.0)  # green against magenta, the direction of a lens' c
 
 @objective(
     "context-prediction",
-    needs=Plan.single(pretext=("shuffle",)),
+    needs=Plan.single(pretext=("shuffle",), batch_coupled=True),
     paper="Doersch, Gupta, Efros: Unsupervised Visual Representation Learning by Context Prediction, ICCV 2015, "
     "arXiv:1505.05192",
 )

@@ -30,7 +30,7 @@ from ssl_platform.views.tiles import TileGrid, cut, seen
 
 @objective(
     "jigsaw",
-    needs=Plan.single(pretext=("shuffle",)),
+    needs=Plan.single(pretext=("shuffle",), batch_coupled=True),
     paper="Noroozi, Favaro: Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles, ECCV 2016, "
     "arXiv:1603.09246",
 )

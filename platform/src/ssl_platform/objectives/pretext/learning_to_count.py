@@ -48,8 +48,10 @@ class LearningToCount(Objective):
         self.head = mlp(backbone.embed_dim, *c.proj_dims, norm="batch")
         last = self.head[-1]
         assert isinstance(last, nn.Linear)
-        # Squared distances start at about the margin, whatever the number of counts.
-        nn.init.normal_(last.weight, std=(c.margin / last.weight.numel()) ** 0.5)
+        # Squared distances start at about the margin, whatever the number of counts and of tiles.
+        assert backbone.spec is not None
+        tiles = 2 ** len(backbone.spec.size)
+        nn.init.normal_(last.weight, std=4 / tiles * (c.margin / last.weight.numel()) ** 0.5)
         nn.init.zeros_(last.bias)
 
     def forward(self, backbone: Backbone, views: Views) -> Loss:
