@@ -77,9 +77,12 @@ def distil(
     toy_encoder("first")
     monkeypatch.setitem(REGISTRY, "toy-distil", ToyDistil)
 
-    def run(models: Mapping[str, str] | None = None, resume: bool = False, objective: str = "toy-distil") -> Any:
+    def run(
+        models: Mapping[str, str] | None = None, resume: bool = False, objective: str = "toy-distil", **parts: float
+    ) -> Any:
         given = {"teacher": str(tmp_path / "first")} if models is None else models
         keys = {} if resume else {**FEW, **{f"models.{name}": source for name, source in given.items()}}
+        keys |= {f"objective.parts.{name.replace('_', '-')}": weight for name, weight in parts.items()}
         return api.pretrain(domain="toy", objective=objective, run=tmp_path / "run", resume=resume, overrides=keys)
 
     return run
@@ -135,6 +138,19 @@ def test_a_missing_or_unknown_model_is_one_line_before_anything_is_trained(
         distil(models)
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "run" / "checkpoints").glob("*"))
+
+
+def test_a_combination_is_given_the_models_of_its_parts(distil: Callable[..., Any], tmp_path: Path) -> None:
+    first = str(tmp_path / "first")
+    with pytest.raises(ConfigError, match=r"models\.toy-distil-teacher=RUN"):
+        distil({}, objective="multi", toy_distil=1.0, mae=0.5)
+    distil({"toy-distil-teacher": first}, objective="multi", toy_distil=1.0, mae=0.5)
+    state = checkpoint.read(checkpoint.folder_of(tmp_path / "run" / "checkpoints", 2))
+    assert "parts.toy-distil.teacher.fingerprint" in state["objective"]
+    record = json.loads((tmp_path / "run" / "encoder.json").read_text())
+    assert record["parts"] == ["mae-decoder"] and record["terms"]["models"] == {"toy-distil-teacher": first}
+    header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0]
+    assert "loss/mae" in header and "loss/toy-distil" in header
 
 
 def test_an_objective_without_models_takes_none(distil: Callable[..., Any]) -> None:
