@@ -103,18 +103,19 @@ def test_loss_by_loops_and_the_exported_uncertainty() -> None:
     assert set(method.export(backbone).parts) == {"projector", "concentration"}
 
 
-def blended(view: View, draws: str) -> tuple[View, Tensor]:
-    """Half of the samples mixed with their neighbour's image so that either may be meant; which ones."""
+def blended(view: View, draws: str, other: int = 1) -> tuple[View, Tensor]:
+    """Half of the samples mostly covered by another sample's image; which ones."""
     hit = view.random.chance(draws, 0.5)
-    mixed = 0.5 * view.x + 0.5 * view.x.roll(1, dims=0)
+    mixed = 0.3 * view.x + 0.7 * view.x.roll(other, dims=0)
     return view.replace(x=torch.where(hit[:, None, None, None], mixed, view.x)), hit
 
 
 class Blending(ViewMaker):
-    """Views of which every second one is a blend."""
+    """Views half of which are blends, the two of a sample with different others."""
 
     def __call__(self, batch: Batch) -> Views:
-        return Views([blended(view, "blend")[0] for view in super().__call__(batch)])
+        made = super().__call__(batch)
+        return Views([blended(view, "blend", 1 + number)[0] for number, view in enumerate(made)])
 
 
 def auroc(score: Tensor, positive: Tensor) -> float:
