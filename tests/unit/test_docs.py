@@ -40,6 +40,11 @@ def test_the_table_of_keys_is_current() -> None:
     assert main(["--check"]) == 0, "run python docs/key_table.py"
 
 
+def test_the_page_of_objectives_is_current() -> None:
+    main = runpy.run_path(str(ROOT / "docs" / "objectives_page.py"))["main"]
+    assert main(["--check"]) == 0, "run python docs/objectives_page.py"
+
+
 def test_every_hook_has_a_docstring() -> None:
     from ssl_platform.plugins import hookspecs
 
