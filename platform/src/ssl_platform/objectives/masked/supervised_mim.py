@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -65,7 +65,7 @@ def _needs(c: SupervisedMIMConfig) -> Plan:
 class SupervisedMIM(BEiT):
     """Classify a view from its visible tokens and reconstruct the masked ones."""
 
-    Config: type[ObjectiveConfig] = SupervisedMIMConfig
+    Config: ClassVar[type[ObjectiveConfig]] = SupervisedMIMConfig
 
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make the classifier and, unless it is plain supervision, the decoder.
