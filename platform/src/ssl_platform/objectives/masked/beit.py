@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -51,7 +52,7 @@ TOKENIZER = (("tokenizer", ModelSpec("frozen")),)
 class BEiT(Objective):
     """Classify masked tokens into the codes of a frozen tokenizer."""
 
-    Config: type[ObjectiveConfig] = BEiTConfig
+    Config: ClassVar[type[ObjectiveConfig]] = BEiTConfig
 
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make mask token and classifier, and a codebook where the tokenizer has none."""

@@ -16,7 +16,8 @@ def action_of(source: View, target: View, size: int) -> Tensor:
     """`[B, size]` differences of the intensity parameters of two views, zeros behind them.
 
     Parameters come in the order of their names. One that only one of the views has counts as it is, and with the
-    opposite sign where that is the target: an operation that is left out is one of strength 0.
+    opposite sign where that is the target: an operation that is left out is one of strength 0. A difference that is not
+    finite (of limits at infinity, where nothing was drawn) counts as 0.
 
     Raises:
         ConfigError: there are more parameters than `size`.
@@ -34,7 +35,8 @@ def action_of(source: View, target: View, size: int) -> Tensor:
             f"objective.actions={size} is less than the {action.shape[1]} parameters these views are drawn with: "
             f"raise it"
         )
-    return F.pad(action, (0, size - action.shape[1]))
+    finite = action.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    return F.pad(finite, (0, size - action.shape[1]))
 
 
 def _known(value: Tensor | None) -> Tensor:
