@@ -42,9 +42,12 @@ def pooled(backbone: Backbone, views: Sequence[View]) -> list[Tensor]:
 
 def _apart(features: Features, count: int) -> list[Features]:
     """The features of `count` joined views one by one."""
-    fields = [features.pooled, features.prefix, features.tokens, features.coords, features.valid]
-    parts = [(None,) * count if field is None else field.chunk(count) for field in fields]
-    return [Features(*part, grid=features.grid) for part in zip(*parts, strict=True)]
+    tokens, coords, valid = (
+        (None,) * count if field is None else field.chunk(count)
+        for field in (features.tokens, features.coords, features.valid)
+    )
+    pooled, prefix = features.pooled.chunk(count), features.prefix.chunk(count)
+    return [Features(pooled[i], prefix[i], tokens[i], coords[i], valid[i], features.grid) for i in range(count)]
 
 
 def mean_of(values: Sequence[Tensor]) -> Tensor:

@@ -89,8 +89,10 @@ class PixPro(Objective):
     @property
     def heads(self) -> dict[str, nn.Module]:
         """What the teacher has a copy of beside the backbone."""
-        heads = {"projector": self.projector}
-        return heads | ({"instance_projector": self.instance_projector} if self.config.instance_weight else {})
+        heads: dict[str, nn.Module] = {"projector": self.projector}
+        if self.config.instance_weight:
+            heads["instance_projector"] = self.instance_projector
+        return heads
 
     def forward(self, backbone: Backbone, views: Views) -> Loss:
         """The symmetrised consistency, in `[-4, 4]`, and BYOL's regression where it has a weight."""
