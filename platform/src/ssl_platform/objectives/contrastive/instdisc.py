@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,9 @@ from ssl_platform.types import Loss, Step, View, Views
 
 @objective(
     "instdisc",
-    needs=Plan.augmented(1, stable=True),
+    needs=lambda c: Plan.augmented(
+        1, stable=True, batch_coupled=c.head_norm is not None, min_batch=2 if c.head_norm else 1
+    ),
     paper="Wu, Xiong, Yu, Lin: Unsupervised Feature Learning via Non-Parametric Instance Discrimination, CVPR 2018, "
     "arXiv:1805.01978, eq. 2-8",
 )
@@ -39,6 +42,9 @@ class InstDisc(Objective):
         """Settings of instance discrimination."""
 
         proj_dims: Widths = (128,)
+        head_norm: Literal["batch"] | None = Field(
+            None, description="batch statistics in the head; what all share drops out"
+        )
         temperature: Temperature = 0.07
         negatives: Count = Field(
             4096, description="vectors drawn against a sample's own; 0, or as many as there are: softmax over all"
@@ -51,7 +57,7 @@ class InstDisc(Objective):
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make the projector and a random bank."""
         c, windows = self.config, self.data.windows
-        self.projector = mlp(backbone.embed_dim, *c.proj_dims, norm=None)
+        self.projector = mlp(backbone.embed_dim, *c.proj_dims, norm=c.head_norm, last_norm=c.head_norm is not None)
         self.bank = Bank(windows, c.proj_dims[-1], random=True)
         self.noise = c.negatives if c.negatives < windows else 0
         self.register_buffer("log_normaliser", torch.zeros(()))

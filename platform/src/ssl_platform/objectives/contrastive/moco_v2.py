@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,9 @@ class MoCoV2Config(ObjectiveConfig):
     """Settings of MoCo v2."""
 
     proj_dims: Widths = (2048, 128)
+    head_norm: Literal["batch"] | None = Field(
+        None, description="batch statistics in the head; what all share drops out"
+    )
     temperature: Temperature = 0.2
     momentum: float = Field(0.999, ge=0, le=1, description="of the key encoder's moving average, at every step")
     queue: Count = Field(65536, description="earlier keys that are negatives; 0: the batch's other keys instead")
@@ -38,8 +42,9 @@ class MoCoV2Config(ObjectiveConfig):
 
 
 def key_plan(config: MoCoV2Config) -> Plan:
-    """Two views; samples of a batch meet only where there is no queue."""
-    return Plan.augmented(2, groups=True, batch_coupled=not config.queue, min_batch=1 if config.queue else 2)
+    """Two views; samples of a batch meet where there is no queue, and in a head with batch norm."""
+    together = not config.queue or config.head_norm is not None
+    return Plan.augmented(2, groups=True, batch_coupled=together, min_batch=2 if together else 1)
 
 
 @objective(
@@ -56,7 +61,7 @@ class MoCoV2(Objective):
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make the projector, the key encoder and the queue of keys and their samples."""
         c = self.config
-        self.projector = mlp(backbone.embed_dim, *c.proj_dims, norm=None)
+        self.projector = mlp(backbone.embed_dim, *c.proj_dims, norm=c.head_norm, last_norm=c.head_norm is not None)
         self.teacher = Teacher(backbone, self.heads)
         self.queue = Queue(c.queue, c.proj_dims[-1])
         self.queue_ids = Queue(c.queue, (), dtype=torch.int64)

@@ -31,7 +31,13 @@ TILED = (0.6, 1.0)  # share of the window that is cut into tiles
 
 @objective(
     "pirl",
-    needs=Plan(views=(ViewSpec("global"), ViewSpec("tiled", scale=TILED)), stable=True, grid=True),
+    needs=lambda c: Plan(
+        views=(ViewSpec("global"), ViewSpec("tiled", scale=TILED)),
+        stable=True,
+        grid=True,
+        batch_coupled=c.head_norm is not None,
+        min_batch=2 if c.head_norm else 1,
+    ),
     paper="Misra, van der Maaten: Self-Supervised Learning of Pretext-Invariant Representations, CVPR 2020, "
     "arXiv:1912.01991, eq. 2-5",
 )
@@ -42,6 +48,9 @@ class PIRL(Objective):
         """Settings of PIRL with tiles."""
 
         proj_dims: Widths = (128,)
+        head_norm: Literal["batch"] | None = Field(
+            None, description="batch statistics in the head; what all share drops out"
+        )
         side: Size = Field(3, ge=2, description="tiles along each axis")
         tile: float = Field(64 / 85, gt=0, le=1, description="share of a part's side its tile takes; the rest is gap")
         share: float = Field(0.5, ge=0, le=1, description="weight of the shuffled tiles against the intact view")
@@ -55,8 +64,8 @@ class PIRL(Objective):
         c = self.config
         assert backbone.spec is not None
         self.patch, width = backbone.spec.patch, c.proj_dims[-1]
-        self.projector = mlp(backbone.embed_dim, *c.proj_dims, norm=None)
-        self.tile_projector = mlp(backbone.embed_dim, *c.proj_dims, norm=None)
+        self.projector = mlp(backbone.embed_dim, *c.proj_dims, norm=c.head_norm, last_norm=c.head_norm is not None)
+        self.tile_projector = mlp(backbone.embed_dim, *c.proj_dims, norm=c.head_norm, last_norm=c.head_norm is not None)
         self.join = nn.Linear(c.side**backbone.spec.layout.rank * width, width)
         self.bank = Bank(self.data.windows, width, random=True)
 
