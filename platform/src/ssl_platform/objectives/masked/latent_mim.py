@@ -86,7 +86,8 @@ class LatentMIM(Objective):
 
     def before_step(self, step: Step) -> None:
         """Lower the similarity asked for."""
-        self.wanted.fill_(cosine(*self.config.similarity, step.progress))
+        start, end = self.config.similarity
+        self.wanted.fill_(cosine(start, end, step.progress))
 
     def cut(self, backbone: Backbone, view: View) -> View:
         """The view with gaps between its patches."""
@@ -112,6 +113,7 @@ class LatentMIM(Objective):
 
         seen = backbone.encode(tokens, visible)
         latents = self.projected(seen)
+        assert latents.tokens is not None
         places, kinds = masked.gather(tokens.coords), {}
         if tokens.kind is not None:
             kinds = {"context_kind": visible.gather(tokens.kind), "kind": masked.gather(tokens.kind)}

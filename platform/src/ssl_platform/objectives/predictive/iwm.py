@@ -10,6 +10,7 @@ conditioning is here, not that by further tokens.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -78,9 +79,9 @@ class IWM(Objective):
         """Make the predictor, the scale of actions and the teacher."""
         assert backbone.tokenizer is not None
         c = self.config
+        inside: dict[str, Any] = {"kinds": backbone.tokenizer.kinds, "steps": backbone.steps}
         width = (backbone.embed_dim, c.predictor_dim, c.predictor_depth, c.predictor_heads)
-        inside = {"kinds": backbone.tokenizer.kinds, "steps": backbone.steps}
-        self.predictor = (
+        self.predictor: TokenPredictor = (
             ActionPredictor(*width, actions=c.actions, **inside) if c.conditioning else TokenPredictor(*width, **inside)
         )
         self.register_buffer("square", torch.ones(c.actions))
