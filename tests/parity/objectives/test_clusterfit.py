@@ -98,7 +98,7 @@ def test_one_cluster_teaches_nothing_and_one_a_window_is_instance_classification
 
 
 # ------------------------------------------------------------------------------------------------------ learning, slow
-MANY, BATCH, STEPS = 256, 32, 120
+MANY, BATCH, STEPS = 256, 32, 240
 CLUSTERS = 16
 
 
@@ -169,7 +169,7 @@ def vote(encoder: Backbone) -> float:
     return float((votes.argmax(1) == batch.label[256:]).float().mean())
 
 
-@pytest.mark.slow  # twelve runs of 120 steps
+@pytest.mark.slow  # twelve runs of 240 steps
 def test_it_outdoes_a_source_of_wrong_labels_and_permuted_features_teach_nothing() -> None:
     source, fitted, permuted, drawn = (list[float]() for _ in range(4))
     for seed in range(3):
