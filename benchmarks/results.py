@@ -42,6 +42,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
             "views.local_size": 24,
             "views.rotate": 90,
             "objective.teacher_temperature": [0.04, 0.04],
+            "optim.lr": 1.5e-3,
         },
     },
     "multispectral": {"mae": {"trainer.max_steps": 1500, "views.global_scale": [0.7, 1.0]}},

@@ -1,6 +1,6 @@
-"""Card 026, against its formulas written patch by patch.
+"""Against the paper's formulas written patch by patch.
 
-That noise in few components teaches more than noise in all of them is a slow test here.
+Not held here: that noise in few components teaches more than noise in all of them, which takes long runs.
 """
 
 from __future__ import annotations

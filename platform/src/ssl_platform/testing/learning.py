@@ -12,7 +12,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,11 @@ SETUPS: Mapping[str, Setup] = {
         4,
         {"backbone.patch": 8, "data.window": [64, 64], "views.global_size": 48, "views.local_size": 24},
     ),
-    "audio": Setup("audio", 2, {"backbone.patch": [16, 8], "data.mels": 64, "data.window": [64, 96]}),
+    "medical3d": Setup(
+        "medical3d",
+        4,
+        {"backbone.patch": 8, "data.window": [40] * 3, "views.global_size": 32, "views.local_size": 16},
+    ),
 }
 BACKBONE = {"backbone.name": "vit-pico", "backbone.dim": 96, "backbone.depth": 3, "backbone.heads": 3}
 
@@ -110,13 +114,12 @@ class Prepared:
 
     def train(self, steps: int | None = None) -> Fitted:
         """Do the steps, or the first few of them."""
-        batch, count = self.setup.batch, len(self.items)
-        epoch = max(1, count // batch)
+        epoch = max(1, len(self.items) // self.setup.batch)
         return fit(
             self.model.objective,
             self.model.backbone,
             self.data.domain.layout,
-            lambda number: _rows(self.items, _order(count, batch, number, self.seed)),
+            self.batch,
             steps or self.steps,
             window=self.model.window,
             epoch_steps=epoch,
@@ -125,6 +128,12 @@ class Prepared:
             maker=self.model.maker,
             optim=optim_defaults.plan_of(self.config, self.model.objective.family, self.steps, epoch),
         )
+
+    def batch(self, number: int) -> Batch:
+        """The samples of a step, at positions of their own: every epoch draws other views."""
+        size = self.setup.batch
+        chosen = _rows(self.items, _order(len(self.items), size, number, self.seed))
+        return replace(chosen, position=number * size + torch.arange(size))
 
     def probe(self, backbone: Backbone) -> float:
         """Balanced accuracy of a linear probe on held-out windows."""

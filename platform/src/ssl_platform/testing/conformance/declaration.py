@@ -41,7 +41,7 @@ def agrees(domain: DomainUnderTest) -> None:
             f"{declared.factory} is no ssl_platform.domain.Domain", "derive the class from ssl_platform.api.Domain"
         )
     own = kind.layout
-    pairs = {
+    pairs: dict[str, tuple[object, object]] = {
         "name": (declared.name, kind.name),
         "axes": (declared.axes, own.axes),
         "relations": (set(declared.relations), set(own.relations)),
