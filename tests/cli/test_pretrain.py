@@ -121,7 +121,8 @@ def test_an_objective_that_does_not_fit_says_what_does(install: Callable[..., st
     assert main(["pretrain", "--domain", "medical3d", "--objective", "acmeclip"]) == 2
     error = capsys.readouterr().err
     assert "objective 'acmeclip' needs the part 'text', which domain 'medical3d'" in error
-    assert "objectives that fit: byol, dino" in error
+    assert "objectives that fit: barlow-twins, beit, " in error
+    assert error.rstrip().endswith("more (ssl-platform objectives --domain medical3d)") and len(error) < 350
 
 
 def test_resume_needs_nothing_but_the_run(

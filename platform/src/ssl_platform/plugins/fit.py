@@ -11,6 +11,8 @@ from ssl_platform.errors import ConfigError
 from ssl_platform.plan import Plan
 from ssl_platform.plugins.declarations import BackboneDeclaration, DomainDeclaration, ObjectiveDeclaration
 
+NAMED = 6
+"""Objectives an error names; the listing has the others."""
 _GIVEN_BY_NAME = ("frozen", "backbone")  # models the user names; a domain need not supply them
 
 
@@ -93,7 +95,10 @@ def check_fit(
     """
     gaps = missing(plan, domain, backbone)
     if gaps:
-        fit = ", ".join(fitting(objectives, domain, backbone)) or "none"
+        names = fitting(objectives, domain, backbone)
+        fit = ", ".join(names[:NAMED]) or "none"
+        if len(names) > NAMED:
+            fit += f" and {len(names) - NAMED} more (ssl-platform objectives --domain {domain.name})"
         raise ConfigError(
             f"objective {name!r} needs {', '.join(gaps)}, which domain {domain.name!r} with backbone "
             f"{backbone.name!r} does not offer; objectives that fit: {fit}"
