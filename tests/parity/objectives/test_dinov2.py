@@ -1,7 +1,7 @@
 """Card B10: Sinkhorn and KoLeo in closed form, iBOT's limit, the masks, and KoLeo's effect in training (slow).
 
 Sinkhorn over ranks with unequal numbers of masked tokens is in tests/ddp/test_collectives.py, exact resume of every
-objective in tests/unit/objectives/test_every_objective.py, KoLeo against lightly's in tests/parity/losses.
+objective in test_every_objective.py, KoLeo against lightly's in tests/parity/losses.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from ssl_platform.train.metrics import read_rows
 from ssl_platform.train.provenance import environment
 from ssl_platform.train.resume import elsewhere
 
-# Every way of keeping state, through the trainer; tests/unit/objectives does it for all objectives without one.
+# Every way of keeping state, through the trainer; tests/parity/objectives does it for all objectives without one.
 OBJECTIVES = ["simclr", "vicreg", "byol", "dino", "swav", "mae", "i-jepa"]
 STATE = ("backbone", "objective", "optimizer")
 
