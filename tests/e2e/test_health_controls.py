@@ -12,18 +12,18 @@ from torch.nn import functional as F
 
 from ssl_platform.config.schema import ViewsConfig
 from ssl_platform.losses.distillation import byol_regression
-from ssl_platform.objectives.base import Objective, total_of
+from ssl_platform.objectives.base import Objective
 from ssl_platform.objectives.contrastive.simclr import SimCLR
 from ssl_platform.objectives.distillation.byol import BYOL
 from ssl_platform.objectives.embedding import mean_of, pooled
 from ssl_platform.objectives.predictive.i_jepa import IJEPA
+from ssl_platform.testing.fit import fit
 from ssl_platform.testing.objectives import small, small_backbone
 from ssl_platform.testing.toy import toy_batch, toy_layout
-from ssl_platform.train import optim
 from ssl_platform.train.health import FIRST_STEPS, LossTrail, Verdict, judge
 from ssl_platform.train.monitor import Monitor
 from ssl_platform.train.optim import OptimPlan
-from ssl_platform.types import Loss, Step
+from ssl_platform.types import Loss
 from ssl_platform.views.maker import ViewMaker
 
 STEPS, BATCH, ITEMS = 60, 16, 64
@@ -75,25 +75,23 @@ def _train(method: Objective, lr: float, steps: int = STEPS) -> Verdict:
     items = [toy_batch(32, start=start) for start in (0, 32, 64, 96)]
     monitor = Monitor(lambda: items, maker.clean)
     untrained = monitor.look(method.export(net).encoder, step=0, seconds=0.0)
-    plan = OptimPlan(lr=lr, warmup=10)
-    named = [*net.named_parameters(), *method.named_parameters()]
-    players = method.players(net)
-    optimizer = optim.build(plan, optim.groups(players, named))
-    trail, watch = LossTrail(), {}
-    for number in range(steps):
-        step = Step(number, steps, ITEMS // BATCH, BATCH, lr)
-        optim.schedule(optimizer, plan, number, steps)
-        method.before_step(step)
-        made = maker(toy_batch(BATCH, start=number * BATCH, items=ITEMS))
-        loss = total_of(method(net, made))
-        optimizer.zero_grad()
-        loss.total.backward()
-        method.after_backward(step)
-        optim.clip(players, 3.0)
-        optimizer.step()
-        watch = {name: value.detach() for name, value in loss.watch.items()}
-        method.after_step(step, net, [watch], [made])
-        trail.add(number + 1, float(loss.total.detach()))
+    done = fit(
+        method,
+        net,
+        toy_layout(),
+        lambda number: toy_batch(BATCH, start=number * BATCH, items=ITEMS),
+        steps,
+        window=(16, 16),
+        epoch_steps=ITEMS // BATCH,
+        build=False,
+        maker=maker,
+        optim=OptimPlan(lr=lr, warmup=10),
+    )
+    trail = LossTrail()
+    for number, loss in enumerate(done.losses):
+        trail.add(number + 1, loss)
+    assert done.last is not None
+    watch = {name: value.detach() for name, value in done.last.watch.items()}
     look = monitor.look(method.export(net).encoder, step=steps, seconds=0.0, losses=trail.recent(), watch=watch)
     return judge(
         replace(look, step=FIRST_STEPS),

@@ -263,6 +263,11 @@ class RunConfig(Section):
     task: str | None = Field(None, description="downstream task (--task)")
     protocol: list[str] = Field([], description="evaluation protocols (--protocol)")
 
+    @property
+    def objective_settings(self) -> dict[str, Any]:
+        """The objective's settings without its name."""
+        return {key: value for key, value in self.objective.items() if key != "name"}
+
     def source(self, key: str) -> str:
         """Where the value of a dotted key came from."""
         return self._sources.get(key, "default")

@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_platform import distributed
-from ssl_platform.nn.block import Block, init_transformer, key_mask
+from ssl_platform.nn.block import Block, key_mask
 from ssl_platform.nn.clustering import nearest, spherical_kmeans
-from ssl_platform.nn.positions import STEPS, places
+from ssl_platform.nn.positions import STEPS
+from ssl_platform.nn.predictor import Placed
 
 
 class Codebook(nn.Module):
@@ -112,7 +113,7 @@ class Codebook(nn.Module):
         self.started.fill_(True)
 
 
-class CodeDecoder(nn.Module):
+class CodeDecoder(Placed):
     """From codes and their places to features of every token: a small transformer and a head with a tanh.
 
     Args:
@@ -121,8 +122,7 @@ class CodeDecoder(nn.Module):
         dim: width inside.
         depth: blocks.
         heads: attention heads.
-        kinds: kinds of token; 0 when they are all of one kind.
-        steps: position steps across a view.
+        kinds, steps: as in `Placed`.
     """
 
     def __init__(
@@ -136,22 +136,15 @@ class CodeDecoder(nn.Module):
         kinds: int = 0,
         steps: Sequence[float] | float = STEPS,
     ) -> None:
-        super().__init__()
-        self.dim, self.steps = dim, steps
+        super().__init__(dim, kinds, steps)
         self.embed = nn.Linear(code_dim, dim)
-        self.kind = nn.Embedding(kinds, dim) if kinds else None
         self.blocks = nn.ModuleList([Block(dim, heads) for _ in range(depth)])
-        self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.head = tanh_mlp(dim, out_dim)
-        self.apply(init_transformer)
-        if self.kind is not None:
-            nn.init.normal_(self.kind.weight, std=0.02)
+        self.reset()
 
     def forward(self, codes: Tensor, coords: Tensor, valid: Tensor | None = None, kind: Tensor | None = None) -> Tensor:
         """`[B, N, out_dim]` from codes `[B, N, d]` at places `[B, N, S]`."""
-        x = self.embed(codes) + places(coords, self.dim, self.steps).to(codes.dtype)
-        if self.kind is not None and kind is not None:
-            x = x + self.kind(kind)
+        x = self.embed(codes) + self.at(coords, kind)
         mask = key_mask(valid)
         for block in self.blocks:
             x = block(x, mask)

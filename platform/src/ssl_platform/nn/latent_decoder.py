@@ -20,12 +20,11 @@ from ssl_platform.nn.block import (
     LayerScale,
     Mlp,
     check_heads,
-    init_transformer,
     key_mask,
 )
 from ssl_platform.nn.decoder import start_from_mean
-from ssl_platform.nn.positions import STEPS, places
-from ssl_platform.nn.predictor import Predictor, keys_of
+from ssl_platform.nn.positions import STEPS
+from ssl_platform.nn.predictor import Placed, Predictor, keys_of
 from ssl_platform.types import Features
 
 
@@ -176,7 +175,7 @@ class RegressorBlock(nn.Module):
         return out
 
 
-class LatentRegressor(nn.Module):
+class LatentRegressor(Placed):
     """From visible latents to latents of masked places, and a decoder that sees only those (CAE: Chen et al., 2024).
 
     Both have the encoder's width.
@@ -188,8 +187,7 @@ class LatentRegressor(nn.Module):
         decoder_depth: blocks of the decoder.
         heads: attention heads.
         layer_scale: start of the layer scales.
-        kinds: kinds of token; 0 when they are all of one kind.
-        steps: position steps across a view.
+        kinds, steps: as in `Placed`.
     """
 
     def __init__(
@@ -204,28 +202,18 @@ class LatentRegressor(nn.Module):
         kinds: int = 0,
         steps: Sequence[float] | float = STEPS,
     ) -> None:
-        super().__init__()
-        self.dim, self.steps = dim, steps
+        super().__init__(dim, kinds, steps)
         self.mask_token = nn.Parameter(torch.empty(dim))
-        self.kind = nn.Embedding(kinds, dim) if kinds else None
         self.blocks = nn.ModuleList([RegressorBlock(dim, heads, layer_scale) for _ in range(depth)])
-        self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.decoder = nn.ModuleList([Block(dim, heads, layer_scale=layer_scale) for _ in range(decoder_depth)])
         self.out_norm = nn.LayerNorm(dim, eps=1e-6)
         self.head = nn.Linear(dim, out_dim)
-        self.apply(init_transformer)
+        self.reset()
         for block in self.blocks:
             assert isinstance(block, RegressorBlock)
             block.attn.align()
         start_from_mean(self.head)
         nn.init.normal_(self.mask_token, std=0.02)
-        if self.kind is not None:
-            nn.init.normal_(self.kind.weight, std=0.02)
-
-    def at(self, coords: Tensor, kind: Tensor | None = None) -> Tensor:
-        """`[B, K, D]` embedding of places `[B, K, S]` and kinds `[B, K]`."""
-        place = places(coords, self.dim, self.steps).to(self.norm.weight.dtype)
-        return place if kind is None or self.kind is None else place + self.kind(kind)
 
     def forward(
         self,

@@ -14,37 +14,26 @@ from ssl_platform.types import Features
 CONTENT = 0.5  # of the projected features over their Xavier matrix, so that places lead attention at the start
 
 
-class Places(nn.Module):
-    """What predictors and decoders share: the projection in, mask tokens at given places, and the head.
+class Placed(nn.Module):
+    """What a token knows by where it is and which kind it is of.
 
-    Place and kind are all a mask token knows. Coordinates span `[0, 1]` over the view, so grids of any rank and sets
-    need no table.
+    Coordinates span `[0, 1]` over the view, so grids of any rank and sets need no table.
 
     Args:
-        embed_dim: width of the features that come in.
-        out_dim: width of what is predicted.
         dim: width inside.
         kinds: kinds of token (channels), each with a learned embedding; 0 when tokens are all of one kind.
         steps: position steps across a view.
     """
 
-    def __init__(
-        self, embed_dim: int, out_dim: int, dim: int, kinds: int = 0, steps: Sequence[float] | float = STEPS
-    ) -> None:
+    def __init__(self, dim: int, kinds: int = 0, steps: Sequence[float] | float = STEPS) -> None:
         super().__init__()
         self.dim, self.steps = dim, steps
-        self.embed = nn.Linear(embed_dim, dim)
-        self.mask_token = nn.Parameter(torch.empty(dim))
         self.kind = nn.Embedding(kinds, dim) if kinds else None
         self.norm = nn.LayerNorm(dim, eps=1e-6)
-        self.head = nn.Linear(dim, out_dim)
 
     def reset(self) -> None:
-        """MAE's start, once all submodules exist."""
+        """A transformer's start, once all submodules exist."""
         self.apply(init_transformer)
-        with torch.no_grad():
-            self.embed.weight.mul_(CONTENT)
-        nn.init.normal_(self.mask_token, std=0.02)
         if self.kind is not None:
             nn.init.normal_(self.kind.weight, std=0.02)
 
@@ -52,6 +41,34 @@ class Places(nn.Module):
         """`[B, ..., D]` embedding of places `[B, ..., S]` and kinds `[B, ...]`."""
         place = places(coords, self.dim, self.steps).to(self.norm.weight.dtype)
         return place if kind is None or self.kind is None else place + self.kind(kind)
+
+
+class Places(Placed):
+    """What predictors and decoders share: the projection in, mask tokens at given places, and the head.
+
+    Place and kind are all a mask token knows.
+
+    Args:
+        embed_dim: width of the features that come in.
+        out_dim: width of what is predicted.
+        dim: width inside.
+        kinds, steps: as in `Placed`.
+    """
+
+    def __init__(
+        self, embed_dim: int, out_dim: int, dim: int, kinds: int = 0, steps: Sequence[float] | float = STEPS
+    ) -> None:
+        super().__init__(dim, kinds, steps)
+        self.embed = nn.Linear(embed_dim, dim)
+        self.mask_token = nn.Parameter(torch.empty(dim))
+        self.head = nn.Linear(dim, out_dim)
+
+    def reset(self) -> None:
+        """MAE's start, once all submodules exist."""
+        super().reset()
+        with torch.no_grad():
+            self.embed.weight.mul_(CONTENT)
+        nn.init.normal_(self.mask_token, std=0.02)
 
     def context(self, features: Features, kind: Tensor | None = None) -> Tensor:
         """`[B, P + K, D]` projected features, prefix tokens first (they have no place).

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ssl_platform.nn.decoder import start_from_mean
+from ssl_platform.nn.decoder import MaskedDecoder
 from ssl_platform.nn.positions import STEPS
-from ssl_platform.nn.predictor import TokenPredictor, keys_of
+from ssl_platform.nn.predictor import keys_of
 from ssl_platform.types import Features, Mask
 
 
-class ScaleDecoder(TokenPredictor):
+class ScaleDecoder(MaskedDecoder):
     """Blocks over visible and mask tokens, then a change of scale (LocalMIM: Wang et al., 2023, section 3.2).
 
     Finer cells come of transposed convolutions whose stride is their kernel: each token makes its own cells, a factor
@@ -44,11 +44,10 @@ class ScaleDecoder(TokenPredictor):
         kinds: int = 0,
         steps: Sequence[float] | float = STEPS,
     ) -> None:
-        super().__init__(embed_dim, dim, depth, heads, out_dim=target_dim, kinds=kinds, steps=steps)
+        super().__init__(embed_dim, target_dim, dim, depth, heads, kinds=kinds, steps=steps)
         self.levels = halvings(factor)
         self.grow = nn.ModuleList([nn.Linear(dim, math.prod(level) * dim) for level in self.levels])
         self.grow_norm = nn.ModuleList([nn.LayerNorm(dim, eps=1e-6) for _ in self.levels[1:]])
-        start_from_mean(self.head)
 
     def decode(
         self,

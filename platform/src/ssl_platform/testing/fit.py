@@ -19,8 +19,6 @@ from ssl_platform.train.optim import groups as optim_groups
 from ssl_platform.types import Batch, Layout, Loss, Step, Views
 from ssl_platform.views.maker import ViewMaker
 
-CLIP = 3.0  # gradient norm of a player, as `optim.clip`
-
 
 @dataclass
 class Fitted:
@@ -109,7 +107,7 @@ def fit(
             elif player.clip is not None and optim is None:
                 nn.utils.clip_grad_norm_(player.parameters, player.clip)
         if optim is not None:
-            clip(players, CLIP)
+            clip(players, optim.clip)
         optimiser.step()
         watch = {name: value.detach() for name, value in loss.watch.items()}
         objective.after_step(step, backbone, [watch], [made])

@@ -17,21 +17,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.configure import configure
 from ssl_platform.data.collate import map_tensors
 from ssl_platform.data.loader import Loader
 from ssl_platform.nn.backbone import Backbone
-from ssl_platform.nn.frozen import Frozen
 from ssl_platform.objectives.load import load_objective
 from ssl_platform.opening import OpenData, open_data
 from ssl_platform.plan import Plan, Reads
 from ssl_platform.testing.fit import Fitted, fit
+from ssl_platform.testing.given import random_models
 from ssl_platform.train import optim_defaults
 from ssl_platform.train.assemble import Model, assemble, fit_normaliser, window_of
-from ssl_platform.train.given import build_like
 from ssl_platform.train.scale import RunSize
 from ssl_platform.transfer.protocols.linear import fit_linear
 from ssl_platform.transfer.protocols.splits import Labelled
@@ -156,21 +154,14 @@ def prepare(
     data = _opened(setup)
     config = _config(setup, objective, seed, settings or {})
     kind = load_objective(objective)
-    plan = kind.plan(kind.Config(**{k: v for k, v in config.objective.items() if k != "name"}))
+    plan = kind.plan(kind.Config(**config.objective_settings))
     items = _windows(setup, plan.reads, plan.labels is not None)
     model = _model(setup, config, data, len(items), steps)
     fit_normaliser(model.backbone, [_windows(setup, Reads(), False)], model.maker.clean)
     torch.manual_seed(seed + 1)
-    model.finish({name: _other(model.backbone, spec.kind, name) for name, spec in model.plan.models})
+    model.finish(random_models(model.plan, model.backbone))
     optim_defaults.optimiser(config, kind.family, setup.batch, model.backbone.embed_dim, False, steps)
     return Prepared(model, items, setup, config, data, steps, seed)
-
-
-def _other(student: Backbone, kind: str, name: str) -> nn.Module:
-    """A further model with random weights."""
-    other = build_like(student)
-    other.normaliser.load_state_dict(student.normaliser.state_dict())
-    return Frozen(other, name=name) if kind == "frozen" else other
 
 
 def learn(

@@ -7,18 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ssl_platform.config.schema import RunConfig, ViewsConfig
 from ssl_platform.distributed import rank, world
 from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.backbones import build
-from ssl_platform.nn.frozen import Frozen
 from ssl_platform.objectives.base import Objective, TrainingSet, total_of
 from ssl_platform.objectives.load import load_objective
 from ssl_platform.objectives.manifest import MANIFEST
+from ssl_platform.testing.given import random_models
 from ssl_platform.testing.toy import toy_batch, toy_layout
-from ssl_platform.train.given import build_like
 from ssl_platform.train.scale import RunSize, shrink
 from ssl_platform.types import Batch, PartBatch, Step, View, Views
 from ssl_platform.views.maker import ViewMaker
@@ -65,8 +64,7 @@ def small(name: str, **settings: Any) -> Objective:
     kind = load_objective(name)
     config = RunConfig(objective={"name": name}, scale="tiny")
     shrink(config, kind.Config().model_dump(), RunSize(ITEMS, 8, 10, 32, 2, False))
-    tiny = {key: value for key, value in config.objective.items() if key != "name"}
-    return kind(kind.Config(**{**tiny, **SMALL.get(name, {}), **settings}))
+    return kind(kind.Config(**{**config.objective_settings, **SMALL.get(name, {}), **settings}))
 
 
 def built(name: str, rank_: int = 2, channels: int = 1, **settings: Any) -> tuple[Objective, Backbone]:
@@ -82,15 +80,7 @@ def built(name: str, rank_: int = 2, channels: int = 1, **settings: Any) -> tupl
 def make(method: Objective, backbone: Backbone) -> None:
     """Build an objective with models of random weights, on the toy set."""
     method.data = TrainingSet(ITEMS, CLASSES)
-    models: dict[str, nn.Module] = {}
-    for model, spec in method.plan(method.config).models:
-        if spec.kind != "frozen":
-            models[model] = build_like(backbone)
-            continue
-        with torch.random.fork_rng(devices=()):  # the same file, whatever the run's seed
-            torch.manual_seed(1)
-            models[model] = Frozen(build_like(backbone), name=model)
-    method.build(backbone, models)
+    method.build(backbone, random_models(method.plan(method.config), backbone))
 
 
 @torch.no_grad()

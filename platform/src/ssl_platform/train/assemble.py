@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -107,7 +106,7 @@ def assemble(
     """
     kind = load_objective(str(config.objective["name"]))
     patch = patch_of(config, domain)
-    plan = kind.plan(kind.Config(**_settings(config)))
+    plan = kind.plan(kind.Config(**config.objective_settings))
     lines = _settle_zoom(config, domain, plan)
     views = config.views
     size = view_size(plan.views[0], views, domain.layout, window, patch)
@@ -116,8 +115,8 @@ def assemble(
     spec = BackboneSpec(str(config.backbone["name"]), domain.layout, tuple(channels), size, patch, settings)
     backbone = build_backbone(spec)
     run = size_of_run(backbone)
-    lines += shrink(config, kind.Config(**_settings(config)).model_dump(), run)
-    objective = kind(kind.Config(**_settings(config)))
+    lines += shrink(config, kind.Config(**config.objective_settings).model_dump(), run)
+    objective = kind(kind.Config(**config.objective_settings))
     objective.data = TrainingSet(run.windows, run.classes)
     plan = kind.plan(objective.config)
     lacking = [offer for offer in plan.offers if offer not in backbone.offers]
@@ -149,7 +148,7 @@ def assemble(
 def views_of(config: RunConfig) -> int:
     """How many views the objective makes of a sample."""
     kind = load_objective(str(config.objective["name"]))
-    return _count(kind.plan(kind.Config(**_settings(config))))
+    return _count(kind.plan(kind.Config(**config.objective_settings)))
 
 
 def _count(plan: Plan) -> int:
@@ -167,10 +166,6 @@ def _settle_zoom(config: RunConfig, domain: Domain, plan: Plan) -> list[str]:
     why = f"compared views of {domain.name} keep their resolution: a size means something"
     config.resolve("views.zoom", not (domain.true_size and compared), why if compared else "views are not compared")
     return [] if config.views.zoom else [f"views.zoom=False ({why})"]
-
-
-def _settings(config: RunConfig) -> dict[str, Any]:
-    return {k: v for k, v in config.objective.items() if k != "name"}
 
 
 @torch.no_grad()

@@ -10,7 +10,6 @@ from torch import nn
 
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.nn.backbone import Backbone
-from ssl_platform.nn.frozen import Frozen
 from ssl_platform.objectives.base import Objective, TrainingSet, total_of
 from ssl_platform.objectives.load import load_objective
 from ssl_platform.objectives.manifest import record_of
@@ -21,6 +20,7 @@ from ssl_platform.testing.conformance.gradients import STEPS, trained
 from ssl_platform.testing.conformance.subject import BATCH
 from ssl_platform.testing.conformance.toys import BACKBONE, SIZE, TOYS, Toy
 from ssl_platform.testing.fit import fit
+from ssl_platform.testing.given import random_models
 from ssl_platform.testing.sync import SyncError, forbid_sync
 from ssl_platform.testing.toy import toy_batch
 from ssl_platform.train.scale import RunSize, shrink
@@ -88,7 +88,7 @@ def _made(declaration: ObjectiveDeclaration, toy: Toy, built: bool = True) -> tu
     kind = load_objective(declaration.name)
     config = RunConfig(objective={"name": declaration.name}, scale="tiny")
     shrink(config, kind.Config().model_dump(), RunSize(4 * BATCH, BATCH, STEPS, 0, 2, False))
-    objective = kind(kind.Config(**{k: v for k, v in config.objective.items() if k != "name"}))
+    objective = kind(kind.Config(**config.objective_settings))
     plan: Plan = objective.plan(objective.config)
     others = [name for name, model in plan.models if model.kind not in ("backbone", "frozen")]
     if others:
@@ -96,12 +96,8 @@ def _made(declaration: ObjectiveDeclaration, toy: Toy, built: bool = True) -> tu
     backbone = toy.backbone()
     objective.data = TrainingSet(windows=4 * BATCH, classes=CLASSES)
     if built:
-        objective.build(backbone, {name: _given(toy, model.kind, name) for name, model in plan.models})
+        objective.build(backbone, random_models(plan, backbone))
     return objective, backbone, ViewMaker(toy.layout, plan, toy.views, seed=0, window=toy.window, batch_size=BATCH)
-
-
-def _given(toy: Toy, kind: str, name: str) -> nn.Module:
-    return Frozen(toy.backbone(), name=name) if kind == "frozen" else toy.backbone()
 
 
 def _views(maker: ViewMaker, toy: Toy, number: int = 0) -> Views:

@@ -12,7 +12,6 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
-from torch import nn
 
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.configure import configure
@@ -20,15 +19,14 @@ from ssl_platform.data.loader import Loader
 from ssl_platform.data.table import Table, read_table
 from ssl_platform.domain import Domain
 from ssl_platform.nn.backbone import Backbone, Normaliser
-from ssl_platform.nn.frozen import Frozen
 from ssl_platform.opening import OpenData, open_data
-from ssl_platform.plan import ModelSpec, Plan, Reads
+from ssl_platform.plan import Plan, Reads
 from ssl_platform.plugins import DomainDeclaration, registry, resolve
 from ssl_platform.testing.conformance.check import NotApplicable
 from ssl_platform.testing.conformance.few import few_items
 from ssl_platform.testing.conformance.gradients import STEPS
+from ssl_platform.testing.given import random_models
 from ssl_platform.train.assemble import Model, assemble, fit_normaliser, patch_of, window_of
-from ssl_platform.train.given import build_like
 from ssl_platform.train.scale import RunSize
 from ssl_platform.types import Batch, Layout, View
 
@@ -202,15 +200,8 @@ class DomainUnderTest:
         mean, std = self.statistics
         if mean is not None:
             cast(Normaliser, model.backbone.normaliser).set(mean, std)
-        model.finish({name: self._given(name, spec, model.backbone) for name, spec in model.plan.models})
+        model.finish(random_models(model.plan, model.backbone))
         return model
-
-    @staticmethod
-    def _given(name: str, spec: ModelSpec, student: Backbone) -> nn.Module:
-        """A further model of an objective, with random weights."""
-        other = build_like(student)
-        other.normaliser.load_state_dict(student.normaliser.state_dict())
-        return Frozen(other, name=name) if spec.kind == "frozen" else other
 
     @property
     def statistics(self) -> tuple[Any, Any]:
