@@ -13,8 +13,8 @@ import torch
 
 from ssl_platform import api
 from ssl_platform.errors import UsageError
-from ssl_platform.transfer.embed import RunningMeans
-from ssl_platform.transfer.embedding_table import Moments, writing
+from ssl_platform.transfer.embedding_rows import RunningMeans
+from ssl_platform.transfer.embedding_table import Moments
 
 Write = Callable[..., Path]
 
@@ -63,6 +63,8 @@ def test_items_are_means_of_the_windows_that_cover_them(toy_encoder: Write, toy_
     assert sorted(starts) == list(product((0, 8), repeat=3))
     assert windows["size"][0] == [16, 16, 16]
     vectors = np.array([windows["vector"][i] for i in first])
+    for name in ("x", "y"):  # every level has its projection
+        assert np.std(windows[name]) > 0 and np.std(tokens[name]) > 0
     np.testing.assert_allclose(items["vector"][0], vectors.mean(0), atol=1e-6)
     # A token's place is physical: 2 mm cells, patches of 8 cells, so centres lie 8 mm from the window's edge.
     assert len(tokens["id"]) == 64 * 8 and tokens["coords"][0] == [8.0, 8.0, 8.0]
@@ -90,13 +92,3 @@ def test_one_line_errors(toy_encoder: Write, toy_data: Path, tmp_path: Path) -> 
         api.embed(encoder=toy_encoder("b", domain="other"), domain="toy", out=tmp_path / "a.parquet")
     assert list(tmp_path.glob("*.parquet")) == [taken]
     assert not list(tmp_path.glob(".*.tmp"))
-
-
-def test_a_table_that_is_interrupted_leaves_the_old_one(tmp_path: Path) -> None:
-    out = tmp_path / "a.parquet"
-    out.write_text("old")
-    columns = {name: ["i"] for name in ("id", "group", "split", "label")}
-    with pytest.raises(KeyboardInterrupt), writing(out, 2, {}, {}, projected=True) as table:
-        table.add(columns, np.zeros((1, 2), np.float32))
-        raise KeyboardInterrupt
-    assert out.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a.parquet"]

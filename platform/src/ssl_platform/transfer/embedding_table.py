@@ -1,10 +1,9 @@
-"""Embeddings as Parquet, written in row groups as they come, whatever their number."""
+"""The finished embedding table: one Parquet file with a two-dimensional projection of all vectors."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,76 +13,23 @@ import pyarrow.parquet as pq
 
 from ssl_platform.data.files import replace_file
 from ssl_platform.errors import UsageError
+from ssl_platform.transfer.embedding_parts import GROUP_BYTES, Parts
 
 METADATA = b"ssl_platform"
-_GROUP_BYTES = 32 << 20
-_TYPES = {"id": pa.string(), "group": pa.string(), "split": pa.string(), "label": pa.string()}
+_ROWS = 4096
+_TEXT = ("id", "group", "split", "label")
 
 
-class EmbeddingTable:
-    """Collects rows and writes a row group whenever enough are there.
+def schema_of(dim: int, places: Mapping[str, pa.DataType], about: Mapping[str, Any]) -> pa.Schema:
+    """Columns of an embedding table before its projection.
 
     Args:
-        path: the file written.
         dim: length D of `vector`.
         places: names of the columns that say where in the item a row lies, with their Arrow types.
         about: facts of the whole table, kept as JSON in the file's metadata.
-        projected: whether the first two principal components of all rows come with them as `x` and `y`.
     """
-
-    def __init__(
-        self, path: Path, dim: int, places: Mapping[str, pa.DataType], about: Mapping[str, Any], projected: bool
-    ) -> None:
-        self.path, self.dim, self.rows = path, dim, 0
-        fields = [*_TYPES.items(), *places.items(), ("vector", pa.list_(pa.float32(), dim))]
-        self.schema = pa.schema(fields, metadata={METADATA: json.dumps(dict(about)).encode()})
-        self._writer = pq.ParquetWriter(path, self.schema, compression="zstd")
-        self._pending: list[pa.Table] = []
-        self._bytes = 0
-        self._moments = Moments(dim) if projected else None
-
-    def add(self, columns: Mapping[str, Sequence[Any] | np.ndarray], vectors: np.ndarray) -> None:
-        """Add rows.
-
-        Args:
-            columns: every column but `vector`, n values each; `[n, S]` arrays for places.
-            vectors: `[n, D]` float32.
-        """
-        arrays = [_array(columns[field.name], field.type) for field in self.schema if field.name != "vector"]
-        self._pending.append(
-            pa.Table.from_arrays([*arrays, _array(vectors, pa.list_(pa.float32(), self.dim))], schema=self.schema)
-        )
-        self._bytes += vectors.nbytes
-        self.rows += len(vectors)
-        if self._moments is not None:
-            self._moments.add(vectors)
-        if self._bytes >= _GROUP_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._pending:
-            self._writer.write_table(pa.concat_tables(self._pending).combine_chunks(), row_group_size=max(1, self.rows))
-        self._pending, self._bytes = [], 0
-
-    def close(self) -> None:
-        """Write what is left."""
-        self._flush()
-        self._writer.close()
-
-    def project_into(self, path: Path) -> None:
-        """Copy the closed table to `path` with `x` and `y`, one row group at a time."""
-        assert self._moments is not None
-        mean, axes = self._moments.axes()
-        source = pq.ParquetFile(self.path)
-        schema = self.schema.append(pa.field("x", pa.float32())).append(pa.field("y", pa.float32()))
-        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-            for number in range(source.num_row_groups):
-                table = source.read_row_group(number)
-                vectors = table.column("vector").combine_chunks().flatten().to_numpy().reshape(-1, self.dim)
-                places = ((vectors - mean) @ axes).astype(np.float32)
-                both = [*table.columns, pa.array(places[:, 0].copy()), pa.array(places[:, 1].copy())]
-                writer.write_table(pa.Table.from_arrays(both, schema=schema), row_group_size=max(1, len(table)))
-        source.close()
+    fields = [*((name, pa.string()) for name in _TEXT), *places.items(), ("vector", pa.list_(pa.float32(), dim))]
+    return pa.schema(fields, metadata={METADATA: json.dumps(dict(about)).encode()})
 
 
 class Moments:
@@ -121,24 +67,61 @@ class Moments:
         return mean + self.shift, np.pad(first, ((0, 0), (0, 2 - first.shape[1])))
 
 
-@contextmanager
-def writing(
-    path: Path, dim: int, places: Mapping[str, pa.DataType], about: Mapping[str, Any], projected: bool
-) -> Iterator[EmbeddingTable]:
-    """A table that takes the place of `path` once the block succeeds; nothing is left where it fails."""
-    with replace_file(path) as final:
-        draft = final.with_name(final.name.replace(".tmp", ".draft.tmp")) if projected else final
-        table = EmbeddingTable(draft, dim, places, about, projected)
-        try:
-            yield table
-            table.close()
-            if projected:
-                table.project_into(final)
-        finally:
-            with suppress(OSError, ValueError):
-                table._writer.close()
-            if projected:
-                draft.unlink(missing_ok=True)
+def finish(parts: Parts, out: Path, progress: Callable[[int, int], None] | None = None) -> int:
+    """Join complete parts into `out`, in one step, with the first two principal components as `x` and `y`.
+
+    Args:
+        parts: of all items.
+        out: the file, replaced where it exists.
+        progress: called with rows done and in all; every row is read twice.
+
+    Returns:
+        How many rows there are.
+    """
+    kind = parts.schema.field("vector").type
+    total = 2 * sum(pq.read_metadata(path).num_rows for path in parts.paths())
+    done, moments = 0, Moments(kind.list_size)
+
+    def told(rows: int) -> None:
+        nonlocal done
+        done += rows
+        if progress is not None:
+            progress(done, total)
+
+    for table in parts.groups():
+        for start in range(0, len(table), _ROWS):  # sums are taken in float64
+            moments.add(_vectors(table.slice(start, _ROWS)))
+        told(len(table))
+    mean, axes = moments.axes()
+    schema = parts.schema.append(pa.field("x", pa.float32())).append(pa.field("y", pa.float32()))
+    with replace_file(out) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for table in _joined(parts.groups()):
+            vectors = _vectors(table)
+            found = [(vectors[start : start + _ROWS] - mean) @ axes for start in range(0, len(vectors), _ROWS)]
+            places = np.concatenate(found).astype(np.float32)
+            both = [*table.columns, pa.array(places[:, 0].copy()), pa.array(places[:, 1].copy())]
+            writer.write_table(pa.Table.from_arrays(both, schema=schema), row_group_size=max(1, len(table)))
+            told(len(table))
+    return moments.count
+
+
+def _joined(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Small tables that follow one another as one: the parts of a slow encoder hold few rows each."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(part.nbytes for part in waiting) >= GROUP_BYTES:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def _vectors(table: pa.Table) -> np.ndarray:
+    """`[n, D]` float32."""
+    column = table.column("vector")
+    flat: np.ndarray = column.combine_chunks().flatten().to_numpy()
+    return flat.reshape(len(table), column.type.list_size)
 
 
 def check_out(out: Path) -> None:
@@ -159,11 +142,3 @@ def check_out(out: Path) -> None:
         pass
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written ({error.strerror}); choose another folder") from error
-
-
-def _array(values: Sequence[Any] | np.ndarray, kind: pa.DataType) -> pa.Array:
-    """An Arrow array; `[n, k]` becomes lists of fixed length k."""
-    if isinstance(values, np.ndarray) and values.ndim == 2:
-        flat = np.ascontiguousarray(values, dtype=kind.value_type.to_pandas_dtype()).reshape(-1)
-        return pa.FixedSizeListArray.from_arrays(pa.array(flat, kind.value_type), kind.list_size)
-    return pa.array(values, kind)
