@@ -55,7 +55,7 @@ CALLS = {
     ),
     "compare a b --labels c optim.lr=1e-3": (
         "compare",
-        {"runs": ["a", "b"], "labels": "c", "protocol": None, "overrides": {"optim.lr": 1e-3}},
+        {"runs": ["a", "b"], "labels": "c", "protocol": None, "out": None, "overrides": {"optim.lr": 1e-3}},
     ),
     "export --encoder a --out b": ("export", {"encoder": "a", "model": None, "format": "torch", "out": "b"}),
     "report a --anonymous": ("report", {"run": "a", "anonymous": True}),
@@ -71,13 +71,13 @@ OPTIONS = {
     "scan": {"--domain", "--manifest", "--labels", "--out"},
     "prepare": {"--domain", "--manifest", "--labels", "--out", "--shard-size", "--exact"},
     "cache": {"--json"},
-    "datasets": {"--json"},
+    "datasets": {"--json", "--out", "--quick"},
     "pretrain": DATA
     | {"--domain", "--objective", "--backbone", "--init", "--config", "--run", "--resume", "--seed", "--dry-run"}
     | {"--print-config"},
     "finetune": DATA | {"--encoder", "--task", "--run", "--resume"},
     "probe": DATA | {"--encoder", "--protocol", "--task", "--run"},
-    "compare": {"--labels", "--protocol"},
+    "compare": {"--labels", "--protocol", "--out"},
     "embed": DATA | {"--encoder", "--out", "--level"},
     "predict": DATA | {"--model", "--out"},
     "export": {"--encoder", "--model", "--format", "--out"},

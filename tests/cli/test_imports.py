@@ -54,7 +54,7 @@ def test_imports() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "words", ["--help", "plugins", "objectives --matrix", "domains show medical3d", "recipes", "cache"]
+    "words", ["--help", "plugins", "objectives --matrix", "domains show medical3d", "recipes", "cache", "datasets"]
 )
 def test_processor_time(words: str) -> None:
     """Half a second over a bare interpreter, the least of a few tries."""

@@ -45,6 +45,22 @@ def test_the_page_of_objectives_is_current() -> None:
     assert main(["--check"]) == 0, "run python docs/objectives_page.py"
 
 
+def test_every_line_of_a_specification_is_accounted_for_by_tests_that_exist() -> None:
+    from ssl_platform.testing.objectives import names
+
+    made = runpy.run_path(str(ROOT / "docs" / "acceptance_page.py"))
+    found = made["sections"]()
+    assert not made["absent"]()
+    assert made["main"](["--check"]) == 0, "run python docs/acceptance_page.py"
+    assert set(names()) <= {section.name for section in found}
+    assert {line.learning for section in found for line in section.lines} <= {"", *names()}
+
+
+def test_the_page_of_datasets_is_current() -> None:
+    main = runpy.run_path(str(ROOT / "docs" / "datasets_page.py"))["main"]
+    assert main(["--check"]) == 0, "run python docs/datasets_page.py"
+
+
 def test_every_hook_has_a_docstring() -> None:
     from ssl_platform.plugins import hookspecs
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import yaml
 
 from ssl_platform.errors import DataError, did_you_mean
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -22,17 +25,22 @@ class Card:
         domain: the domain that reads it.
         task: what its labels serve.
         modality: what was measured.
-        licence: of the data.
+        licence: of the data, as its publisher states it.
         citation: how to cite it.
         url: where people get it.
         obtain: how to get it, in a sentence.
         layout: files and folders of a complete download.
-        items: items of a complete download.
-        labelled: how many of them have labels.
+        files: patterns that each match something in a complete download; a folder is told from them.
+        items: items of a complete download, 0 where that is not fixed.
+        labelled: how many of them have public labels, 0 where that is not fixed.
         splits: which rows are for training and testing, and by whose rule.
-        classes: names in the order of their values.
+        sizes: items of each part of that split; none where they are not fixed.
+        classes: names in the order of their values, or their number where the download itself names them.
         metric: the field's figure.
         adapter: `"package.module:function"` from folder to manifest rows, or empty where none exists yet.
+        later: where there is no adapter, what is in its way.
+        settings: keys that commands need with it.
+        also: classes of other libraries that read the same layout.
     """
 
     name: str
@@ -45,12 +53,17 @@ class Card:
     url: str
     obtain: str
     layout: str
+    files: tuple[str, ...]
     items: int
     labelled: int
     splits: str
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] | int
     metric: str
     adapter: str = ""
+    later: str = ""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 def parse(text: str, source: str) -> Card:
@@ -60,7 +73,7 @@ def parse(text: str, source: str) -> Card:
         DataError: not a mapping, a key is unknown or missing, or a value has another type.
     """
     try:
-        found: Any = yaml.safe_load(text)
+        found: Any = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise DataError(f"{source}: is not YAML ({str(error).splitlines()[0]})") from None
     if not isinstance(found, dict):
@@ -70,14 +83,38 @@ def parse(text: str, source: str) -> Card:
         if key not in known:
             raise DataError(f"{source}: unknown key {key!r}{did_you_mean(str(key), known)}")
     for name, f in known.items():
-        if name not in found and f.default is MISSING:
+        if name not in found and f.default is MISSING and f.default_factory is MISSING:
             raise DataError(f"{source}: key {name!r} is missing")
-    for name in ("items", "labelled"):
-        if not isinstance(found[name], int):
-            raise DataError(f"{source}: {name} must be a whole number, got {found[name]!r}")
-    if not isinstance(found["classes"], list):
-        raise DataError(f"{source}: classes must be a list, got {found['classes']!r}")
-    return Card(**{**found, "classes": tuple(str(c) for c in found["classes"])})
+    for name, value in found.items():
+        _check(source, name, value)
+    if not (found.get("adapter") or found.get("later")):
+        raise DataError(f"{source}: name an adapter, or say under 'later' why there is none")
+    return Card(**{name: _frozen(value) for name, value in found.items()})
+
+
+def _check(source: str, name: str, value: Any) -> None:
+    """Hold a value to the type of its key.
+
+    Raises:
+        DataError: it has another.
+    """
+    if name in ("items", "labelled"):
+        right, wanted = type(value) is int and value >= 0, "a whole number"
+    elif name == "sizes":
+        right = isinstance(value, dict) and all(type(size) is int for size in value.values())
+        wanted = "a mapping of parts to whole numbers"
+    elif name == "classes":
+        right, wanted = isinstance(value, list) or (type(value) is int and value >= 0), "a list, or how many they are"
+    elif name in ("files", "settings", "also"):
+        right, wanted = isinstance(value, list), "a list"
+    else:
+        right, wanted = isinstance(value, str), "text"
+    if not right:
+        raise DataError(f"{source}: {name} must be {wanted}, got {value!r}")
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(str, value)) if isinstance(value, list) else value
 
 
 @cache

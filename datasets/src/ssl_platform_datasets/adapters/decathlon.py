@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ssl_platform.errors import DataError
+from ssl_platform_datasets.adapters.lists import json_of
 
 
 def read_dataset_json(folder: Path) -> Mapping[str, Any]:
@@ -17,12 +17,7 @@ def read_dataset_json(folder: Path) -> Mapping[str, Any]:
         DataError: it is missing or is not what the decathlon ships.
     """
     path = folder / "dataset.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: not found; give the folder of one task, for example Task04_Hippocampus") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as JSON ({error}); download the task again") from None
+    found = json_of(path, "give the folder of one task, for example Task04_Hippocampus")
     if not isinstance(found, dict) or not isinstance(found.get("training"), list):
         raise DataError(f"{path}: has no list 'training'; it is not a dataset.json of the decathlon")
     return found
@@ -34,20 +29,15 @@ def rows(folder: Path) -> Iterator[dict[str, str]]:
     The published test images carry no labels, so they are further unlabelled data here (`split` is left empty).
 
     Raises:
-        DataError: `dataset.json` is missing or wrong, or names a file that is not there.
+        DataError: `dataset.json` is missing or wrong.
     """
-    folder = Path(folder)
-    facts = read_dataset_json(folder)
+    facts = read_dataset_json(Path(folder))
     for entry in facts["training"]:
-        image, mask = (_relative(folder, entry[key]) for key in ("image", "label"))
-        yield {"path": image, "mask": mask, "id": Path(image).name.removesuffix(".gz").removesuffix(".nii")}
+        yield _row(entry["image"], entry["label"].removeprefix("./"))
     for image in facts.get("test", []):
-        name = _relative(folder, image if isinstance(image, str) else image["image"])
-        yield {"path": name, "mask": "", "id": Path(name).name.removesuffix(".gz").removesuffix(".nii")}
+        yield _row(image if isinstance(image, str) else image["image"], "")
 
 
-def _relative(folder: Path, name: str) -> str:
-    path = name.removeprefix("./")
-    if not (folder / path).is_file():
-        raise DataError(f"{folder / path}: named by dataset.json but missing; the download is incomplete")
-    return path
+def _row(image: str, mask: str) -> dict[str, str]:
+    name = Path(image).name.removesuffix(".gz").removesuffix(".nii")
+    return {"path": image.removeprefix("./"), "mask": mask, "id": name}

@@ -14,7 +14,7 @@ from ssl_platform.plan import Plan
 NAME = re.compile(r"^[a-z0-9][a-z0-9_-]*(?::\*)?$")
 FACTORY = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")
 
-FEATURES = ("item", "windows", "tokens", "encoder")
+FEATURES = ("item", "windows", "tokens", "layers", "views", "encoder")
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,15 @@ class Declaration:
         kind = type(self).__name__
         if not isinstance(self.name, str) or not NAME.match(self.name):
             raise PluginError(f"{kind}(name={self.name!r}): use lower case letters, digits, '-' and '_'")
-        if not isinstance(self.factory, str) or not FACTORY.match(self.factory):
+        if not isinstance(self.factory, str) or not (FACTORY.match(self.factory) or self._may_lack(self.factory)):
             raise PluginError(f"{kind}({self.name!r}, factory={self.factory!r}): write 'package.module:Name'")
         for item in fields(self):  # a lone string would silently become a tuple of letters
             if str(item.type).startswith("tuple[str") and isinstance(getattr(self, item.name), str):
                 raise PluginError(f"{kind}({self.name!r}): {item.name} must be a tuple of strings")
+
+    def _may_lack(self, factory: str) -> bool:
+        """Whether an empty factory is a statement of its own (a dataset that is described and has no adapter)."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -194,11 +198,13 @@ class ProtocolDeclaration(Declaration):
     Its types are in `ssl_platform.transfer.protocols`.
 
     Attributes:
-        tasks: kinds of labels it runs on: `classification`, `multi-label`, `regression`, `segmentation`.
+        tasks: kinds of labels it runs on: `classification`, `multi-label`, `regression`, `segmentation`; `none` if it
+            runs without any.
         offers: what it needs of the backbone.
         trains: whether it trains something by gradient.
-        features: `item` (a vector an item), `windows` (a bag of vectors, one a window), `tokens` (a bag of tokens) or
-            `encoder`.
+        features: `item` (a vector an item), `windows` (a bag of vectors, one a window), `tokens` (a bag of tokens),
+            `layers` (candidates of several blocks side by side, in `Splits.parts`), `views` (the item's vector and
+            those of augmented views) or `encoder`.
         seeded: whether its result depends on a seed, so that `compare.seeds` repeats it.
     """
 
@@ -221,12 +227,18 @@ class DatasetDeclaration(Declaration):
     """A public dataset as it is downloaded. The factory yields manifest rows: `factory(folder) -> Iterable[dict]`.
 
     Attributes:
+        factory: empty where the dataset is described and has no adapter yet.
         domain: the domain that reads it.
         tasks: tasks its labels serve.
         items: how many items a complete download has, or 0 when unknown.
         licence: of the data.
         url: where people get it; nothing is downloaded by the platform.
         citation: how to cite it.
+        files: patterns that each match something in a complete download, relative to its folder; a folder is told
+            from them.
+        sizes: items of each part of the published split, where they are known.
+        settings: keys that commands need with it, `("data.tissue=none",)`.
+        facts: what else `datasets show` says.
     """
 
     domain: str = ""
@@ -235,6 +247,13 @@ class DatasetDeclaration(Declaration):
     licence: str = ""
     url: str = ""
     citation: str = ""
+    files: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def _may_lack(self, factory: str) -> bool:
+        return factory == ""
 
 
 @dataclass(frozen=True)

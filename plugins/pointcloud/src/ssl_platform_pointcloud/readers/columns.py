@@ -16,7 +16,8 @@ def columns_of(table: np.ndarray) -> tuple[str, ...]:
 
     Three are x, y, z. A fourth is intensity. Of six, the last three are normals where all have length one, colours
     where all are whole numbers from 0 to 255, or lie in [0, 1] without being all alike; of seven the fourth is
-    intensity and the last three are colours under the same rule.
+    intensity and the last three are colours under the same rule, or the last is a label where it holds whole numbers
+    and the three before it are normals (ShapeNetPart).
 
     Raises:
         Unreadable: they cannot be told apart.
@@ -31,7 +32,14 @@ def columns_of(table: np.ndarray) -> tuple[str, ...]:
         kind = _triple(last)
         if kind is not None and (width == 6 or kind == COLOUR):
             return (*COORDINATES, *(("intensity",) if width == 7 else ()), *kind)
+        if width == 7 and _labels(table[:_LOOK, 6]) and _triple(np.asarray(table[:_LOOK, 3:6], np.float64)) == NORMAL:
+            return (*COORDINATES, *NORMAL, "label")
     raise Unreadable(f"{width} columns without names that cannot be told apart: {_NAME_THEM}")
+
+
+def _labels(values: np.ndarray) -> bool:
+    """Whether values can be numbers of classes."""
+    return bool((values >= 0).all() and (values == np.round(values)).all())
 
 
 def _triple(values: np.ndarray) -> tuple[str, ...] | None:
