@@ -14,7 +14,8 @@ import torch
 from ssl_platform import api
 from ssl_platform.errors import EncoderError, UsageError
 from ssl_platform.transfer.export_check import check
-from ssl_platform.transfer.model import LinearHead, ModelRecord, TransferModel, write_model
+from ssl_platform.transfer.linear_head import LinearHead
+from ssl_platform.transfer.model import ModelRecord, TransferModel, write_model
 from ssl_platform.transfer.portable import PortableEncoder
 from ssl_platform.transfer.task import Task
 from ssl_platform.types import Features

@@ -18,9 +18,9 @@ from ssl_platform import encoder as encoder_files
 from ssl_platform.configure import configure
 from ssl_platform.errors import ConfigError, LabelError
 from ssl_platform.testing.toy_domain import ToyDomain
-from ssl_platform.transfer.finetune import train_and_score
 from ssl_platform.transfer.model import load_model
 from ssl_platform.transfer.opening import open_transfer
+from ssl_platform.transfer.train_model import train_and_score
 
 Write = Callable[..., Path]
 QUICK = {"finetune.steps": 6, "finetune.width": 4, "finetune.batch_size": 4}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ssl_platform.transfer.model import LinearHead
+from ssl_platform.transfer.linear_head import LinearHead
 from ssl_platform.transfer.protocols.linear import fit_linear
 from ssl_platform.transfer.protocols.splits import Labelled
 from ssl_platform.transfer.task import Task

@@ -79,7 +79,7 @@ def test_every_item_is_tested_once_by_the_model_of_its_fold(
     assert json.loads((run / "result.json").read_text())["status"] == "done"
     with pytest.raises(UsageError, match="the folder is not empty"):
         api.finetune(**words)
-    with pytest.raises(UsageError, match=r"rounds of finetune\.fold=all"):
+    with pytest.raises(UsageError, match=r"finetune\.fold all and not 1"):
         api.finetune(**{**words, "overrides": {**QUICK, "finetune.fold": 1}}, resume=True)
 
 

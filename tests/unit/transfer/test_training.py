@@ -15,8 +15,10 @@ from ssl_platform.errors import RunFailed
 from ssl_platform.plan import Plan
 from ssl_platform.testing.toy_domain import ToyDomain
 from ssl_platform.transfer.model import TransferModel
+from ssl_platform.transfer.parameter_groups import depth_of, parameter_groups
 from ssl_platform.transfer.task import Task
-from ssl_platform.transfer.training import History, Recipe, depth_of, parameter_groups, task_loss, train
+from ssl_platform.transfer.task_loss import task_loss
+from ssl_platform.transfer.training import History, Listeners, Recipe, train
 from ssl_platform.types import Batch, PartBatch
 from ssl_platform.views.maker import ViewMaker
 
@@ -35,13 +37,13 @@ def test_the_depth_of_parameters() -> None:
 def test_learning_rates_fall_towards_the_input(toy_encoder: Callable[..., Path]) -> None:
     model = TransferModel(encoder_files.load_encoder(toy_encoder()).model, CLASSES)
     names = {id(p): n for n, p in model.named_parameters()}
-    groups = parameter_groups(model, Recipe(10, 1e-3, weight_decay=0.1, layer_decay=0.5))
+    groups = parameter_groups(model, layer_decay=0.5, weight_decay=0.1)
     scale = {names[id(p)]: g["lr_scale"] for g in groups for p in g["params"]}
     decay = {names[id(p)]: g["weight_decay"] for g in groups for p in g["params"]}
-    assert scale["head.linear.weight"] == 1.0 and scale["backbone.norm.weight"] == 0.5
+    assert scale["head.linear.weight"] == scale["backbone.norm.weight"] == 1.0
     block = next(name for name in scale if name.startswith("backbone.blocks.0.") and name.endswith("weight"))
-    assert scale[block] == 0.25
-    assert {v for n, v in scale.items() if n.startswith("backbone.tokenizer")} == {0.125}
+    assert scale[block] == 0.5
+    assert {v for n, v in scale.items() if n.startswith("backbone.tokenizer")} == {0.25}
     assert decay["head.linear.weight"] == 0.1 and decay["head.linear.bias"] == decay["backbone.norm.weight"] == 0.0
     assert len(scale) == len(names)
 
@@ -85,7 +87,8 @@ def run(
     batch = Batch(({"main": part},), index, index, index, label=label)
     maker = ViewMaker(ToyDomain.layout, Plan.augmented(1), window=(16, 16, 16))
     recipe = Recipe(steps, lr, eval_every=2)
-    return model, train(model, repeat(batch), maker, recipe, device=torch.device("cpu"), **arguments)  # type: ignore[arg-type]
+    listeners = Listeners(**arguments)  # type: ignore[arg-type]
+    return model, train(model, repeat(batch), maker, recipe, device=torch.device("cpu"), listeners=listeners)
 
 
 def test_the_weights_that_validated_best_are_kept(toy_encoder: Callable[..., Path]) -> None:

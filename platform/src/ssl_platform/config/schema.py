@@ -57,6 +57,9 @@ class LabelsConfig(Section):
     fold: str | None = Field(None, description="name of the fold column")
     mask: str | None = Field(None, description="name of the mask column")
     positive: str | None = Field(None, description="positive class for AUC")
+    unseen: Literal["refuse", "allow"] = Field(
+        "refuse", description="classes of the test part that train lacks; allow: as where they are the anomalies"
+    )
     ignore: int = Field(255, description="mask value that counts nowhere")
     resample: Literal["nearest"] | None = Field(None, description="resample masks whose grid differs")
     allow_unmatched: bool = Field(False, description="go on when fewer than half the labels match")
@@ -171,19 +174,36 @@ class HealthConfig(Section):
 class FinetuneConfig(Section):
     """`finetune.*`: how a model is trained for a task."""
 
-    mode: Literal["full", "frozen"] = Field("full", description="train encoder and head, or the head alone")
+    mode: Literal["full", "frozen", "lora", "bitfit"] = Field(
+        "full",
+        description="what is trained besides the head: all of the encoder, nothing of it, low-rank adapters of its "
+        "linear layers, or its biases",
+    )
+    lora_rank: int = Field(8, ge=1, description="rank of the adapters (lora)")
+    lora_alpha: float = Field(16.0, gt=0, description="scale of what the adapters add, over their rank (lora)")
+    lora_layers: Literal["attention", "all"] = Field(
+        "attention",
+        description="what is adapted: queries, keys, values and output projections, or all linear layers of the blocks "
+        "(lora)",
+    )
     steps: int | Literal["auto"] = Field("auto", description="optimiser steps; auto: 50 passes, 200 to 5000 steps")
     batch_size: int | Literal["auto"] = Field("auto", description="windows a step; auto: by their size")
     lr: float | Literal["auto"] = Field("auto", description="peak learning rate of the head; auto: by mode")
     weight_decay: float = Field(0.05, ge=0, description="weight decay of matrices")
     layer_decay: float | Literal["auto"] = Field(
-        "auto", description="each block's learning rate as a fraction of the next one's; auto: 0.75, 1 from scratch"
+        "auto",
+        description="each block's learning rate as a fraction of the next one's; auto: 0.75, 1 from scratch and for "
+        "lora and bitfit",
     )
     warmup: str = Field("10%", description="duration of the linear warm-up: steps, 10ep or 5%")
     clip: float = Field(1.0, gt=0, description="gradient-norm limit")
     head: Literal["probe", "random"] = Field(
         "probe",
         description="where a linear head starts: at the linear probe of the training items' features, or at random",
+    )
+    decoder: Literal["auto", "linear", "fpn", "unetr", "skip"] = Field(
+        "auto",
+        description="of segmentation; auto: skip for hierarchical encoders, unetr for plain transformers, else fpn",
     )
     width: int = Field(16, ge=1, description="channels of the segmentation decoder at full resolution")
     eval_every: int | Literal["auto"] = Field("auto", description="steps between validations; auto: ten in all")
@@ -196,12 +216,49 @@ class FinetuneConfig(Section):
 class ProbeConfig(Section):
     """`probe.*`: what protocols on frozen features may spend."""
 
-    steps: int = Field(1000, ge=1, description="steps of heads trained by gradient (mil, attentive)")
+    steps: int = Field(
+        1000, ge=1, description="steps of heads trained by gradient (mil, attentive, linear-sgd, clustering)"
+    )
+    layers: list[int] | Literal["auto", "all"] = Field(
+        "auto",
+        description="blocks whose outputs are probed, counted from 0 or from the end if negative; auto: the last four "
+        "(linear-layers, linear-sgd)",
+    )
+    pooling: list[Literal["cls", "mean", "max"]] = Field(
+        ["cls", "mean", "max"], description="how the tokens of a block become one vector (linear-layers, linear-sgd)"
+    )
+    costs: list[Annotated[float, Field(gt=0)]] = Field(
+        [1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0], description="values of C that validation chooses from (svm)"
+    )
+    fractions: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        [0.01, 0.1], description="shares of the training labels (semi-supervised)"
+    )
+    counts: list[Annotated[int, Field(ge=1)]] | Literal["auto"] = Field(
+        "auto", description="numbers of training labels; auto: halves of all, down to one a class (label-utility)"
+    )
+    draws: list[Annotated[int, Field(ge=0)]] = Field(
+        [0, 1, 2, 3, 4], description="draws of labels, as of labels.draw (semi-supervised, label-utility)"
+    )
+    scratch: list[str] = Field(
+        [],
+        description="runs of finetune --encoder random, each with a labels.count: what labels are worth without "
+        "pretraining; without, the same net with random weights, frozen (label-utility)",
+    )
+    classifier: Literal["logistic", "prototype", "cosine", "nearest", "svm"] = Field(
+        "logistic", description="what is fitted to the labelled items of an episode (fewshot)"
+    )
     ways: int | Literal["auto"] = Field("auto", description="classes of a few-shot episode; auto: 5, or all if fewer")
     shots: int = Field(5, ge=1, description="labelled items a class of a few-shot episode")
     queries: int = Field(15, ge=1, description="most test items a class of a few-shot episode")
     episodes: int = Field(600, ge=2, description="few-shot episodes")
     recall: list[int] = Field([1, 5, 10], description="the k of recall@k in retrieval")
+    clusters: int | Literal["auto"] = Field("auto", description="clusters; auto: as many as classes (clustering)")
+    mined: int = Field(20, ge=1, description="nearest items that should share a cluster (clustering)")
+    heads: int = Field(5, ge=1, description="heads that are trained, of which the least loss decides (clustering)")
+    views: int = Field(4, ge=0, description="augmented views an item for self-labelling; 0: none (clustering)")
+    threshold: float = Field(
+        0.99, gt=0, lt=1, description="confidence above which an item labels its augmented views (clustering)"
+    )
     context: int = Field(20, ge=0, description="latest frames looked at besides the first (label-propagation)")
     neighbours: int = Field(10, ge=1, description="cells that give a cell its label (label-propagation)")
     radius: int | None = Field(
@@ -219,6 +276,18 @@ class CompareConfig(Section):
     """`compare.*`: evaluations that are run where labels are given."""
 
     seeds: int = Field(1, ge=1, description="repeats with other random weights, label draws and training order")
+
+
+class AnalyzeConfig(Section):
+    """`analyze.*`: what is asked about a representation."""
+
+    measures: list[str] = Field([], description="analyses to run, e.g. [attention, cka]; none named: all that fit")
+    items: int = Field(512, ge=8, description="most items of a kind (unlabelled, training, validation, test)")
+    transformed: int = Field(64, ge=8, description="most items that are looked at through changed views")
+    strengths: list[Annotated[float, Field(gt=0)]] = Field(
+        [1.0, 2.0], description="strengths of the changes a probe is tested on, as multiples of the domain's own"
+    )
+    bins: int = Field(15, ge=2, description="bins of confidence of the calibration error")
 
 
 class CacheConfig(Section):
@@ -250,6 +319,7 @@ class RunConfig(Section):
     finetune: FinetuneConfig = Field(default_factory=lambda: FinetuneConfig())
     probe: ProbeConfig = Field(default_factory=lambda: ProbeConfig())
     compare: CompareConfig = Field(default_factory=lambda: CompareConfig())
+    analyze: AnalyzeConfig = Field(default_factory=lambda: AnalyzeConfig())
     cache: CacheConfig = Field(default_factory=lambda: CacheConfig())
     models: dict[str, str] = Field({}, description="frozen models an objective is given: models.teacher=RUN")
     init: str | None = Field(None, description="run or encoder file to start from (--init)")

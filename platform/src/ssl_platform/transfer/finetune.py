@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-import copy
-import sys
-from collections.abc import Callable, Mapping
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from ssl_platform.config.schema import RunConfig
-from ssl_platform.data.loader import Loader
-from ssl_platform.data.progress import Bar
 from ssl_platform.encoder import Encoder
-from ssl_platform.encoder_record import training_record
 from ssl_platform.errors import UsageError
-from ssl_platform.plan import Plan
+from ssl_platform.train.atomic import write_json
 from ssl_platform.train.metrics import MetricsFile
-from ssl_platform.train.run import RunFolder
+from ssl_platform.train.run import RunFolder, read_result
+from ssl_platform.train.signals import Signals
 from ssl_platform.transfer import rounds
 from ssl_platform.transfer.evaluation import Outcome, as_result, line_of
-from ssl_platform.transfer.fitting import Parts, choose_parts, recipe_of
-from ssl_platform.transfer.head_start import start_at_probe
-from ssl_platform.transfer.model import WEIGHTS, LinearHead, ModelRecord, TransferModel, write_model
-from ssl_platform.transfer.opening import Opened, device_of, open_transfer
+from ssl_platform.transfer.fitting import choose_parts
+from ssl_platform.transfer.model import WEIGHTS, ModelRecord, TransferModel, write_model
+from ssl_platform.transfer.opening import Opened, open_transfer
 from ssl_platform.transfer.probe import write_predictions
-from ssl_platform.transfer.running import running
-from ssl_platform.transfer.scoring import Scorer
-from ssl_platform.transfer.training import train
-from ssl_platform.views.maker import ViewMaker
+from ssl_platform.transfer.running import AtEnd, running
+from ssl_platform.transfer.savepoint import Savepoint, check_same
+from ssl_platform.transfer.train_model import Follow, train_and_score
 
-Say = Callable[[str], None]
-Keep = Callable[[TransferModel, ModelRecord], None]
-LogRow = Callable[[Mapping[str, float | int | str | None]], None]
+MADE = "made_with.json"
+"""What the outcome of a run depends on: with other settings or data it is not resumed."""
 
 
-def finetune(config: RunConfig, *, resume: bool = False) -> dict[str, Any]:
+def finetune(config: RunConfig, *, resume: bool = False, at_end: AtEnd | None = None) -> dict[str, Any]:
     """Train a model for a task from an encoder, or one in every round of a cross-validation (`finetune.fold=all`).
+
+    With the encoder `random` this is supervised training from scratch.
 
     Args:
         config: names encoder, data and labels; `finetune.*` says how.
-        resume: take the rounds that an earlier run finished in the same folder as they are.
+        resume: go on in the folder of a run of the same command that was stopped. It ends as if it had not been.
+        at_end: called when everything is written, while the data is at hand.
 
     Returns:
         What `result.json` holds; metrics are named `finetune/metric` and taken once, on the test items.
@@ -51,46 +44,82 @@ def finetune(config: RunConfig, *, resume: bool = False) -> dict[str, Any]:
     Raises:
         UsageError: found before the first step.
         RunFailed: after it.
+        RunStopped: a signal came; what was trained is saved.
     """
+    if resume:
+        _check_resume(config)
     opened = open_transfer(config)
     if config.finetune.fold == "all" and len(opened.codes) == 1:
         config.resolve("finetune.fold", 1, "the split is no cross-validation")
-    several = config.finetune.fold == "all"
-    if resume and (config.run is None or not several):
-        raise UsageError("--resume goes on with the rounds of finetune.fold=all in the folder --run DIR, nothing else")
     for number in rounds.rounds_of(opened):
         choose_parts(rounds.of_round(opened, number))  # what is wrong is told before a folder is made
-    with running("finetune", config, resume=resume) as folder:
-        for line in [*opened.lines, opened.overlap()]:
-            folder.say(line)
-        opened.data.write(folder.path, opened.codes)
-        outcome = _every_round(folder, opened) if several else _one_round(folder, opened, folder.path)
-        _record(folder, opened, outcome)
+    made = rounds.made_with(opened)
+    if resume:
+        _check_same(config, made)
+    signals = Signals()
+    signals.install()
+    try:
+        with running("finetune", config, resume=resume) as folder:
+            write_json(folder.file(MADE), made)
+            for line in [*opened.lines, opened.overlap()]:
+                folder.say(line)
+            opened.data.write(folder.path, opened.codes)
+            if config.finetune.fold == "all":
+                outcome = _every_round(folder, opened, made, signals)
+            else:
+                outcome = _one_round(folder, opened, folder.path, made, signals)
+            _record(folder, opened, outcome)
+            if at_end is not None:
+                at_end(folder, opened)
+    finally:
+        signals.restore()
     return folder.result
 
 
-def _one_round(folder: RunFolder, opened: Opened, place: Path) -> Outcome:
-    """Train one model and write it to `place`."""
-    return train_and_score(
-        opened,
-        opened.encoder,
+def _check_resume(config: RunConfig) -> None:
+    if config.run is None:
+        raise UsageError("--resume: name the folder of the run that was stopped with --run DIR")
+    command = (read_result(Path(config.run)) or {}).get("command", "finetune")
+    if command != "finetune":
+        raise UsageError(f"--resume: {config.run} is a run of {command}; name one of finetune with --run DIR")
+
+
+def _check_same(config: RunConfig, made: dict[str, Any]) -> None:
+    begun = Path(str(config.run)) / MADE
+    if begun.exists():
+        check_same(begun.parent, json.loads(begun.read_text(encoding="utf-8")), made)
+
+
+def _one_round(folder: RunFolder, opened: Opened, place: Path, made: dict[str, Any], signals: Signals) -> Outcome:
+    """Train one model and write it to `place`; from where it was stopped, and not again if it was finished before."""
+    outcome = rounds.read_outcome(place, opened.task, made, opened.unread)
+    if outcome is not None:
+        return outcome
+    savepoint = Savepoint(place)
+    state = savepoint.read(folder.say)
+    if state is not None:
+        folder.say(f"goes on after step {state['step']}")
+    follow = Follow(
         say=folder.say,
-        log=MetricsFile(place / "metrics.csv").write,
+        log=MetricsFile(place / "metrics.csv", keep_until=0 if state is None else int(state["step"])).write,
         keep=lambda model, record: _keep(folder, place, model, record),
+        savepoint=savepoint,
+        state=state,
+        signals=signals,
     )
+    outcome = train_and_score(opened, opened.encoder, follow)
+    rounds.write_outcome(place, outcome, made, opened.unread)
+    savepoint.clear()
+    return outcome
 
 
-def _every_round(folder: RunFolder, opened: Opened) -> Outcome:
-    """Train a model a round, in a folder each; rounds that were finished before are taken as they are."""
-    outcomes, made = [], rounds.made_with(opened)
+def _every_round(folder: RunFolder, opened: Opened, made: dict[str, Any], signals: Signals) -> Outcome:
+    """Train a model a round, in a folder each."""
+    outcomes = []
     for number in rounds.rounds_of(opened):
         place = folder.file(f"fold{number}")
         place.mkdir(exist_ok=True)
-        outcome = rounds.read_outcome(place, opened.task, made, opened.unread)
-        if outcome is None:
-            (place / "metrics.csv").unlink(missing_ok=True)  # of a round that was stopped
-            outcome = _one_round(folder, rounds.of_round(opened, number), place)
-            rounds.write_outcome(place, outcome, made, opened.unread)
+        outcome = _one_round(folder, rounds.of_round(opened, number), place, made, signals)
         name, metric = next(iter(outcome.metrics.items()))
         folder.say(f"{place.name}: {line_of(name, metric)}")
         outcomes.append(outcome)
@@ -102,131 +131,6 @@ def train_rounds(opened: Opened, encoder: Encoder) -> Outcome:
     """`train_and_score` in the rounds that `finetune.fold` asks for, their test items together."""
     outcomes = [train_and_score(rounds.of_round(opened, number), encoder) for number in rounds.rounds_of(opened)]
     return outcomes[0] if len(outcomes) == 1 else rounds.pooled(outcomes, opened.task)
-
-
-def train_and_score(
-    opened: Opened,
-    encoder: Encoder,
-    *,
-    say: Say | None = None,
-    log: LogRow | None = None,
-    keep: Keep | None = None,
-) -> Outcome:
-    """Train a copy of an encoder with a head on the train items, choose its weights on the validation items, and score
-    them once on the test items.
-
-    Args:
-        opened: data, labels, splits and `config.finetune`.
-        encoder: where training begins; it is left as it is.
-        say: takes a line for the user.
-        log: takes rows for `metrics.csv`.
-        keep: takes the model and its record whenever it is the best so far.
-
-    Returns:
-        Metrics of the test items. For segmentation `score` is `[n, M]`, the figures of each item as named by
-        `columns`, and `target` is empty. `details[0]` holds steps, losses and the chosen step.
-
-    Raises:
-        LabelError: no labelled train or test items.
-        ConfigError: the task does not fit the encoder, or `finetune.*` is wrong.
-        RunFailed: training failed.
-    """
-    config, task, data = opened.config, opened.task, opened.data
-    tell: Say = say or (lambda line: None)
-    parts = choose_parts(opened)
-    scratch = encoder.path is None
-    recipe, batch_size, lines = recipe_of(config, parts, opened.window, task.kind, scratch=scratch)
-    for line in [*parts.lines, *lines]:
-        tell(line)
-    device = device_of(config)
-    torch.manual_seed(config.seed)
-    # A copy: the caller may start from the same encoder again.
-    backbone = copy.deepcopy(encoder.model).requires_grad_(True)
-    model = TransferModel(backbone, task, config.finetune.width, frozen=config.finetune.mode == "frozen")
-    if task.kind == "regression":
-        known = data.facts.target[parts.train]
-        model.shift.fill_(float(np.mean(known)))
-        model.scale.fill_(max(float(np.std(known)), 1e-12))
-    if config.finetune.head == "probe" and isinstance(model.head, LinearHead):
-        tell(start_at_probe(model, opened, encoder, parts))
-    scorer = Scorer(opened, parts, device)
-    maker = training_maker(opened)
-    loader = _loader(opened, parts, scorer, maker, batch_size, device)
-    layout = data.facts.layout
-    record = ModelRecord(
-        encoder=encoder.record,
-        task=task,
-        values=() if layout is None else tuple(layout.values),
-        width=config.finetune.width,
-        mode=config.finetune.mode,
-        training=training_record(data.catalog.row(int(i)).fingerprint for i in parts.rows(parts.train)),
-    )
-
-    def improved(found: TransferModel, step: int) -> None:
-        if keep is not None:
-            keep(found, replace(record, step=step))
-
-    with Bar("finetune", sys.stderr) as bar:
-        history = train(
-            model,
-            iter(loader),
-            maker,
-            recipe,
-            device=device,
-            validate=scorer.validate if len(parts.validation) else None,
-            improved=improved,
-            log=log,
-            say=tell,
-            progress=bar,
-        )
-    outcome = scorer.test(model)
-    outcome.details[0] |= {
-        "fold": config.finetune.fold,
-        "steps": recipe.steps,
-        "best_step": history.best_step,
-        "validation": history.best,
-        "loss": {"first": history.first, "last": history.last},
-        "samples_per_second": recipe.steps * batch_size / max(history.seconds, 1e-9),
-    }
-    return outcome
-
-
-def training_maker(opened: Opened) -> ViewMaker:
-    """Makes augmented views of the size the encoder takes."""
-    data = opened.data
-    if opened.config.views.zoom == "auto":
-        why = "a label may depend on size" if data.domain.true_size else "crops are scaled"
-        opened.config.resolve("views.zoom", not data.domain.true_size, why)
-    return ViewMaker(
-        data.domain.layout,
-        Plan.augmented(1, labels="required"),
-        opened.config.views.model_copy(update={"global_size": list(opened.window)}),
-        tuple(data.domain.views()),
-        opened.config.seed,
-        window=opened.window,
-    )
-
-
-def _loader(
-    opened: Opened, parts: Parts, scorer: Scorer, maker: ViewMaker, batch_size: int, device: torch.device
-) -> Loader:
-    """Endless batches of the labelled train items."""
-    data, config = opened.data, opened.config
-    rows = parts.rows(parts.train)
-    labels = data.labels_by_row(parts.train)
-    return Loader(
-        data.catalog.select(rows),
-        scorer.masked or data.domain,
-        maker.plan,
-        window=maker.read_size,
-        batch_size=batch_size,
-        seed=config.seed,
-        workers=parts.workers,
-        windows_per_item=config.data.windows_per_item,
-        labels=None if labels is None else labels[rows],
-        max_bad_fraction=config.data.max_bad_fraction,
-        pin=device.type == "cuda",
-    )
 
 
 def _keep(folder: RunFolder, place: Path, model: TransferModel, record: ModelRecord) -> None:

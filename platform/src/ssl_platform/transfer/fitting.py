@@ -20,7 +20,7 @@ from ssl_platform.transfer.training import Recipe
 PASSES, FEWEST, MOST = 50, 200, 5000
 _CELLS = 2**22  # of a batch
 _MOST_BATCH = {"segmentation": 8}
-_LR = {"full": 5e-4, "frozen": 2e-3}
+_LR = {"full": 5e-4, "frozen": 2e-3, "lora": 2e-3, "bitfit": 2e-3}
 _DECODER_LR = 1e-3  # a decoder is deeper than a linear head and starts from nothing
 
 
@@ -104,7 +104,10 @@ def recipe_of(
     settle(
         "lr", max(_LR[own.mode], _DECODER_LR if kind == "segmentation" else 0.0), f"finetune.mode={own.mode}, {kind}"
     )
-    settle("layer_decay", 1.0 if scratch else 0.75, "random weights" if scratch else "pretrained weights")
+    if scratch or own.mode in ("lora", "bitfit"):
+        settle("layer_decay", 1.0, "random weights" if scratch else f"finetune.mode={own.mode}")
+    else:
+        settle("layer_decay", 0.75, "pretrained weights")
     settle("eval_every", max(1, total // 10), "ten validations")
     return (
         Recipe(
@@ -116,6 +119,7 @@ def recipe_of(
             clip=own.clip,
             eval_every=int(own.eval_every),
             precision=_precision(config),
+            seed=config.seed,
         ),
         batch,
         lines,

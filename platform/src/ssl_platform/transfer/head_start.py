@@ -9,7 +9,8 @@ from ssl_platform.encoder import Encoder
 from ssl_platform.transfer.evaluation import labelled
 from ssl_platform.transfer.fitting import Parts
 from ssl_platform.transfer.forms import embed_forms
-from ssl_platform.transfer.model import LinearHead, TransferModel
+from ssl_platform.transfer.linear_head import LinearHead
+from ssl_platform.transfer.model import TransferModel
 from ssl_platform.transfer.opening import Opened
 from ssl_platform.transfer.protocols.linear import choose_linear
 
@@ -31,7 +32,7 @@ def start_at_probe(model: TransferModel, opened: Opened, encoder: Encoder, parts
     """
     assert isinstance(model.head, LinearHead)
     rows = parts.rows(np.concatenate([parts.train, parts.validation]))
-    features = embed_forms(opened, encoder, ("item",), rows, "probe")["item"]
+    features = embed_forms(opened, encoder, {"item"}, rows, "probe")["item"]
     train, validation = (labelled(opened.data.facts, features, part) for part in (parts.train, parts.validation))
     probe = choose_linear(train, validation, model.task)
     weight, bias = probe.weight, probe.bias

@@ -19,10 +19,14 @@ from ssl_platform.encoder import build_backbone
 from ssl_platform.encoder_record import EncoderRecord
 from ssl_platform.errors import ConfigError, EncoderError
 from ssl_platform.nn.backbone import Backbone
-from ssl_platform.nn.dense import DenseDecoder
+from ssl_platform.nn.dense.build import build_decoder
+from ssl_platform.nn.dense.layers import DenseDecoder
+from ssl_platform.nn.dense.maps import source_of
+from ssl_platform.nn.lora import merged_state
+from ssl_platform.transfer.linear_head import LinearHead
 from ssl_platform.transfer.point_decoder import PointDecoder
 from ssl_platform.transfer.task import Task
-from ssl_platform.types import Features, View
+from ssl_platform.types import View
 from ssl_platform.weights import fill, read_weights, reading_record, write_weights
 
 WEIGHTS, RECORD = "model.safetensors", "model.json"
@@ -37,9 +41,10 @@ class ModelRecord:
         task: what is predicted.
         values: for segmentation, the mask value of each class.
         width: of the segmentation decoder.
-        mode: `full` or `frozen`.
+        mode: what was trained: `full`, `frozen`, `lora` or `bitfit`; the weights are plain whichever it was.
         step: optimiser steps done.
         training: salt and hashes of the items trained on.
+        decoder: of segmentation, by name; empty where there is none to name.
     """
 
     encoder: EncoderRecord
@@ -49,6 +54,7 @@ class ModelRecord:
     mode: str = "full"
     step: int = 0
     training: Mapping[str, Any] = field(default_factory=dict)
+    decoder: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -61,6 +67,7 @@ class ModelRecord:
             "step": self.step,
             "encoder": self.encoder.as_dict(),
             "training": dict(self.training),
+            "decoder": self.decoder,
         }
 
     @classmethod
@@ -80,56 +87,8 @@ class ModelRecord:
                 mode=data["mode"],
                 step=int(data["step"]),
                 training=data.get("training", {}),
+                decoder=data.get("decoder", ""),
             )
-
-
-class LinearHead(nn.Module):
-    """Standardised pooled features to numbers.
-
-    Pooled features of all items share most of their length. What tells items apart is small beside it, and a linear
-    layer on raw features needs thousands of steps to see it. Means and deviations are taken once, from the first batch
-    or with a fitted probe, and stay (a batch normalisation without its noise; He et al., 2022, put one before their
-    linear probe).
-
-    Args:
-        dim: D of the pooled features.
-        outputs: numbers K.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, dim: int, outputs: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("std", torch.ones(dim))
-        self.linear = nn.Linear(dim, outputs)
-        nn.init.normal_(self.linear.weight, std=0.01)
-        nn.init.zeros_(self.linear.bias)
-        self.ready = False
-
-    @torch.no_grad()
-    def start_at(self, weight: Tensor, bias: Tensor, mean: Tensor, std: Tensor) -> None:
-        """Start at a fitted probe: `weight [D, K]`, `bias [K]`, `mean [D]` and `std [D]` of its features."""
-        self.linear.weight.copy_(weight.T)
-        self.linear.bias.copy_(bias)
-        self.mean.copy_(mean)
-        self.std.copy_(std)
-        self.ready = True
-
-    @torch.no_grad()
-    def standardise(self, features: Features) -> None:
-        """Take means and deviations from a batch of at least two; no deviation is under a tenth of their mean."""
-        pooled = features.pooled.float()
-        if len(pooled) > 1:
-            std = pooled.std(0)
-            self.mean.copy_(pooled.mean(0))
-            self.std.copy_(std.clamp_min(0.1 * std.mean()).clamp_min(1e-6))
-
-    def forward(self, features: Features) -> Tensor:
-        """`[B, K]`."""
-        found: Tensor = self.linear((features.pooled - self.mean) / self.std)
-        return found
 
 
 class TransferModel(nn.Module):
@@ -140,24 +99,29 @@ class TransferModel(nn.Module):
         task: what is predicted.
         width: of the segmentation decoder.
         frozen: whether the encoder stays as it is: no gradient, always in evaluation mode.
+        decoder: of segmentation (`finetune.decoder`).
 
     Attributes:
         shift, scale: `[1]`, what turns a regression head's output into the target's unit.
+        still: whether the encoder's running statistics stay as they are while it is trained.
 
     Raises:
-        ConfigError: segmentation with a backbone that has no maps, or no tokens for point sets.
+        ConfigError: segmentation with a backbone that has no maps, no tokens for point sets, or not what the decoder
+            needs.
     """
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, backbone: Backbone, task: Task, width: int = 16, frozen: bool = False) -> None:
+    def __init__(
+        self, backbone: Backbone, task: Task, width: int = 16, frozen: bool = False, decoder: str = "auto"
+    ) -> None:
         super().__init__()
-        self.backbone, self.task, self.frozen = backbone, task, frozen
+        self.backbone, self.task, self.frozen, self.still = backbone, task, frozen, False
         self.dense = task.kind == "segmentation"
         self.head: LinearHead | DenseDecoder | PointDecoder
         if self.dense:
-            self.head = _decoder(backbone, task.outputs, width)
+            self.head = _decoder(backbone, task.outputs, width, decoder)
         else:
             self.head = LinearHead(backbone.embed_dim, task.outputs)
         self.register_buffer("shift", torch.zeros(1))
@@ -170,7 +134,16 @@ class TransferModel(nn.Module):
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
+        elif self.still:
+            for module in self.backbone.modules():
+                if getattr(module, "running_mean", None) is not None:
+                    module.eval()
         return self
+
+    @property
+    def decoder(self) -> str:
+        """Name of the decoder; empty where there is none to name."""
+        return self.head.name if isinstance(self.head, DenseDecoder) else ""
 
     @property
     def fitted(self) -> bool:
@@ -185,11 +158,12 @@ class TransferModel(nn.Module):
 
     def forward(self, view: View) -> Tensor:
         """`[B, K]` logits (values in the target's unit for regression), or `[B, K, *size]` (`[B, K, N]`) logits."""
+        taps = {"taps": self.head.taps} if isinstance(self.head, DenseDecoder) and self.head.taps else {}
         if self.frozen:
             with torch.no_grad():
-                features = self.backbone(view)
+                features = self.backbone(view, **taps)
         else:
-            features = self.backbone(view)
+            features = self.backbone(view, **taps)
         if isinstance(self.head, DenseDecoder):
             dense: Tensor = self.head(features, self.backbone.normalise(view).x)
             return dense
@@ -200,12 +174,14 @@ class TransferModel(nn.Module):
         return found.float() * self.scale + self.shift if self.task.kind == "regression" else found
 
 
-def _decoder(backbone: Backbone, outputs: int, width: int) -> DenseDecoder | PointDecoder:
+def _decoder(backbone: Backbone, outputs: int, width: int, name: str) -> DenseDecoder | PointDecoder:
     """The segmentation head of a backbone, for views like those it was built for."""
     spec = backbone.spec
     if spec is None:
         raise ConfigError("segmentation needs an encoder that was built by name")
     if spec.layout.points:
+        if name != "auto":
+            raise ConfigError(f"finetune.decoder={name}: point sets have a decoder of their own; leave it out")
         if "tokens" not in backbone.offers:
             raise ConfigError(f"--task segmentation: needs tokens to predict points from; {spec.name} has none")
         return PointDecoder(spec.layout.rank, len(spec.channels), backbone.embed_dim, outputs, width)
@@ -216,16 +192,20 @@ def _decoder(backbone: Backbone, outputs: int, width: int) -> DenseDecoder | Poi
     )
     mode = backbone.training
     try:
-        return DenseDecoder(backbone.eval().to("cpu"), view, outputs, width)
+        source = source_of(backbone.eval().to("cpu"), view)
     except ValueError as error:
         raise ConfigError(f"--task segmentation: {error}; {spec.name} has neither") from error
     finally:
         backbone.train(mode)
+    try:
+        return build_decoder(name, source, outputs, width)
+    except ValueError as error:
+        raise ConfigError(f"finetune.decoder={name}: {error}") from error
 
 
 def write_model(folder: Path, model: TransferModel, record: ModelRecord) -> Path:
-    """Write both files, each atomically; return the path of the weights."""
-    return write_weights(folder / WEIGHTS, folder / RECORD, model.state_dict(), record.as_dict())
+    """Write both files, each atomically, adapters merged into the weights; return the path of the weights."""
+    return write_weights(folder / WEIGHTS, folder / RECORD, merged_state(model), record.as_dict())
 
 
 def load_model(path_or_run: str | Path) -> tuple[TransferModel, ModelRecord]:
@@ -248,6 +228,7 @@ def load_model(path_or_run: str | Path) -> tuple[TransferModel, ModelRecord]:
         record = ModelRecord.from_dict(json.loads(text or "{}"))
     except (EncoderError, ValueError) as error:
         raise EncoderError(f"--model {path}: not a model of finetune: {error}") from error
-    model = TransferModel(build_backbone(record.encoder.backbone), record.task, record.width)
+    backbone = build_backbone(record.encoder.backbone)
+    model = TransferModel(backbone, record.task, record.width, decoder=record.decoder or "auto")
     fill(model, tensors, f"--model {path}: weights do not fit their record")
     return model.eval(), record

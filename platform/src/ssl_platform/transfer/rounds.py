@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ssl_platform.errors import UsageError
 from ssl_platform.train.atomic import write_text
 from ssl_platform.transfer.dense_evaluation import dense_answer
 from ssl_platform.transfer.evaluation import Outcome, together
 from ssl_platform.transfer.metrics import metrics_of
 from ssl_platform.transfer.opening import Opened
 from ssl_platform.transfer.protocols.answer import Answer
+from ssl_platform.transfer.savepoint import check_same
 from ssl_platform.transfer.task import Task
 
 OUTCOME = "outcome.json"
@@ -82,6 +82,7 @@ def made_with(opened: Opened) -> dict[str, Any]:
         "data.window": list(opened.window),
         "seed": config.seed,
         **{f"labels.{key}": value for key, value in config.labels.model_dump(mode="json").items()},
+        **{f"views.{key}": value for key, value in config.views.model_dump(mode="json").items()},
         **{f"finetune.{key}": value for key, value in config.finetune.model_dump(mode="json").items()},
     }
 
@@ -128,13 +129,7 @@ def read_outcome(
     if not path.exists():
         return None
     stored = json.loads(path.read_text(encoding="utf-8"))
-    before = stored["made_with"]
-    for key, value in json.loads(json.dumps(dict(made))).items():
-        if before.get(key) != value:
-            raise UsageError(
-                f"--resume: {folder} was trained with {key} {before.get(key)} and not {value}: "
-                "give the same command again, or choose another --run"
-            )
+    check_same(folder, stored["made_with"], made)
     if unread is not None:
         unread |= stored.get("unread", {})
     target, score = (np.array(v, dtype=kind).reshape(shape) for kind, shape, v in (stored["target"], stored["score"]))

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import math
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from ssl_platform.data.collate import to_device
-from ssl_platform.errors import RunFailed
+from ssl_platform.draws import name_key
+from ssl_platform.errors import RunFailed, RunStopped
+from ssl_platform.nn.lora import merge_lora
 from ssl_platform.schedules import warmup_cosine
-from ssl_platform.train.optim import decays
-from ssl_platform.transfer.dense_labels import carry_labels, carry_point_labels, dice_cross_entropy
-from ssl_platform.transfer.masks import UNKNOWN
 from ssl_platform.transfer.model import TransferModel
-from ssl_platform.transfer.task import Task
-from ssl_platform.types import Batch, View
+from ssl_platform.transfer.parameter_groups import parameter_groups
+from ssl_platform.transfer.task_loss import task_loss, view_and_target
+from ssl_platform.types import Batch
 from ssl_platform.views.maker import ViewMaker
 
-_BLOCK = re.compile(r"(?:^|\.)(?:blocks|stages|layers|layer)\.?((?:\d+)(?:\.\d+)?)\.")
+SAVE_SECONDS = 60.0
+"""A training saves at the first validation this long after it last did."""
 
 Row = dict[str, float | int | str | None]
 Validate = Callable[[TransferModel], float]
@@ -43,6 +43,7 @@ class Recipe:
         clip: gradient-norm limit.
         eval_every: steps between validations.
         precision: `bf16` under autocast (GPU only) or `32`.
+        seed: of dropped paths.
     """
 
     steps: int
@@ -53,6 +54,7 @@ class Recipe:
     clip: float = 1.0
     eval_every: int = 100
     precision: str = "32"
+    seed: int = 0
 
 
 @dataclass
@@ -75,82 +77,27 @@ class History:
     validations: list[tuple[int, float]] = field(default_factory=list)
 
 
-def task_loss(task: Task, output: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-    """The loss of a batch; unknown targets count nowhere.
+@dataclass(frozen=True)
+class Listeners:
+    """Who hears of a training.
 
-    Args:
-        task: classification: cross-entropy; multi-label: binary cross-entropy; regression: squared error in units of
-            the target's deviation; segmentation: Dice plus cross-entropy.
-        output: `[B, K]` or `[B, K, *size]`.
-        target: `[B]` int64 (-1 unknown), `[B, K]` or `[B]` float (nan unknown), or `[B, *size]` int64 (-1 unknown).
-        scale: the target's deviation (regression).
+    Attributes:
+        validate: model to a value, larger is better; None for no validation.
+        improved: called with the model and the step whenever the weights are the best so far.
+        log: takes a row of numbers for logged steps.
+        say: takes a line for the user.
+        progress: called with steps done and in all.
+        save: called with a step and what training needs to go on from there; after validations, now and then.
+        stop: asked after every step: the exit code to save and end with, 0 to go on.
     """
-    if task.kind == "segmentation":
-        return dice_cross_entropy(output, target, UNKNOWN)
-    output = output.float()
-    if task.kind == "classification":
-        known = target >= 0
-        each = F.cross_entropy(output, target.clamp_min(0), reduction="none")
-        return (each * known).sum() / known.sum().clamp_min(1)
-    target = target.float().view_as(output)
-    known = ~torch.isnan(target)
-    safe = torch.where(known, target, torch.zeros_like(target))
-    if task.kind == "multi-label":
-        each = F.binary_cross_entropy_with_logits(output, safe, reduction="none")
-    else:
-        each = ((output - safe) / scale).square()
-    return (each * known).sum() / known.sum().clamp_min(1)
 
-
-def depth_of(names: Sequence[str]) -> dict[str, int]:
-    """The layer of every parameter of a backbone: 0 before the blocks, then a number for each block, then the rest.
-
-    Args:
-        names: parameter names in order; blocks are found by the words blocks, stages and layers.
-    """
-    keys: dict[str, tuple[int, ...] | None] = {}
-    for name in names:
-        found = _BLOCK.search(name)
-        keys[name] = tuple(int(n) for n in found[1].split(".")) if found else None
-    order = {key: i + 1 for i, key in enumerate(sorted({k for k in keys.values() if k is not None}))}
-    last, seen, depth = len(order) + 1, False, {}
-    for name, key in keys.items():
-        seen = seen or key is not None
-        depth[name] = order[key] if key is not None else (last if seen or not order else 0)
-    return depth
-
-
-def parameter_groups(model: TransferModel, recipe: Recipe) -> list[dict[str, object]]:
-    """Groups of parameters that share learning rate and weight decay (layer-wise decay as in BEiT and MAE).
-
-    The head has the scale 1; a layer of the encoder `layer_decay` to the number of layers above it.
-    """
-    own = dict(model.backbone.named_parameters())
-    depth = depth_of(list(own))
-    top = max(depth.values(), default=0)
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for name, parameter in own.items():
-        if parameter.requires_grad:
-            scale = recipe.layer_decay ** (top + 1 - depth[name])
-            groups.setdefault((scale, decays(name, parameter)), []).append(parameter)
-    for name, parameter in model.head.named_parameters():
-        groups.setdefault((1.0, decays(name, parameter)), []).append(parameter)
-    return [
-        {"params": members, "lr_scale": scale, "weight_decay": recipe.weight_decay if decayed else 0.0}
-        for (scale, decayed), members in groups.items()
-    ]
-
-
-def view_and_target(task: Task, batch: Batch, maker: ViewMaker) -> tuple[View, Tensor]:
-    """The training view of a batch and its target, for segmentation on the cells or points of the view."""
-    (view,) = maker(batch)
-    if task.kind != "segmentation":
-        assert batch.label is not None
-        return view, batch.label
-    assert view.geometry is not None
-    if maker.layout.points:
-        return view, carry_point_labels(batch.reads[0]["mask"], batch.reads[0]["main"], view, UNKNOWN)
-    return view, carry_labels(batch.reads[0]["mask"], view.geometry, tuple(view.x.shape[2:]), UNKNOWN)
+    validate: Validate | None = None
+    improved: Improved = lambda model, step: None
+    log: Callable[[Mapping[str, float | int | str | None]], None] = lambda row: None
+    say: Callable[[str], None] = lambda line: None
+    progress: Callable[[int, int], None] = lambda done, total: None
+    save: Callable[[int, dict[str, Any]], None] | None = None
+    stop: Callable[[], int] = lambda: 0
 
 
 def train(
@@ -160,104 +107,161 @@ def train(
     recipe: Recipe,
     *,
     device: torch.device,
-    validate: Validate | None = None,
-    improved: Improved | None = None,
-    log: Callable[[Mapping[str, float | int | str | None]], None] | None = None,
-    say: Callable[[str], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    listeners: Listeners = Listeners(),
+    state: Mapping[str, Any] | None = None,
 ) -> History:
     """Train a model and leave it with the weights that validated best (the last ones without validation).
 
+    Adapters are merged into the weights at the end.
+
     Args:
         model: is moved to the device.
-        batches: endless; with labels, or with a part `mask`.
+        batches: endless, from the first step on that is still to come; with labels, or with a part `mask`.
         maker: makes one augmented view of a batch.
         recipe: how.
         device: where.
-        validate: model to a value, larger is better; None for no validation.
-        improved: called with the model and the step whenever the weights are the best so far.
-        log: takes a row of numbers for logged steps.
-        say: takes a line for the user.
-        progress: called with steps done and in all.
+        listeners: who hears of it.
+        state: what a training that was stopped saved last; with it, it ends as if it had not been stopped.
 
     Raises:
         RunFailed: the loss is not finite.
+        RunStopped: it was asked to stop, and has saved.
     """
-    model.to(device).train()
-    groups = parameter_groups(model, recipe)
-    trained = [p for group in groups for p in group["params"]]  # type: ignore[attr-defined]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.999))
-    half = recipe.precision == "bf16" and device.type == "cuda"
-    every = 1 if device.type == "cpu" else 10  # reading a loss makes the host wait for the GPU
-    history, best = History(), None
-    waiting: list[Tensor] = []
-    start = since = time.monotonic()
-    samples = 0
+    training = Training(model.to(device), maker, recipe, device, listeners)
+    done = training.restore(state) if state is not None else training.start()
+    for step, batch in zip(range(done + 1, recipe.steps + 1), batches, strict=False):
+        training.step(step, to_device(batch, device))
+        if code := listeners.stop():
+            training.save(step)
+            raise RunStopped(f"stopped after step {step} of {recipe.steps}; --resume goes on from there", code)
+    return training.end()
 
-    def look(step: int) -> tuple[float, bool]:
+
+class Training:
+    """One training of a model, step by step.
+
+    Args:
+        model, maker, recipe, device, listeners: as `train` takes them.
+    """
+
+    def __init__(
+        self, model: TransferModel, maker: ViewMaker, recipe: Recipe, device: torch.device, listeners: Listeners
+    ) -> None:
+        self.model, self.maker, self.recipe, self.device, self.to = model.train(), maker, recipe, device, listeners
+        groups = parameter_groups(model, recipe.layer_decay, recipe.weight_decay)
+        self.trained = [p for group in groups for p in group["params"]]  # type: ignore[attr-defined]
+        self.optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.999))
+        self.half = recipe.precision == "bf16" and device.type == "cuda"
+        self.every = 1 if device.type == "cpu" else 10  # reading a loss makes the host wait for the GPU
+        self.history, self.best = History(), {}
+        self.waiting: list[Tensor] = []
+        self.samples = 0
+        self.began = self.since = self.saved = time.monotonic()
+
+    def start(self) -> int:
+        """Look at a model whose head is fitted before any step; no steps are done."""
+        if self.to.validate is not None and self.model.fitted:
+            value, _ = self._look(0)
+            self.to.say(f"step 0/{self.recipe.steps}: validation {value:.4f}")
+        return 0
+
+    def step(self, step: int, batch: Batch) -> None:
+        """One optimiser step, counted from 1, and the validation and the row that are due after it."""
+        recipe, model = self.recipe, self.model
+        # Dropped paths draw from the global generator: seeded by the step, going on needs no state of it.
+        torch.manual_seed(name_key(f"finetune {recipe.seed} {step}") & (2**62 - 1))
+        lr = recipe.lr * warmup_cosine(step - 1, recipe.steps, recipe.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["lr_scale"]
+        view, target = view_and_target(model.task, batch, self.maker)
+        if step == 1:
+            model.begin(view)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            loss = task_loss(model.task, model(view), target, model.scale)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.trained, recipe.clip)
+        self.optimizer.step()
+        self.waiting.append(loss.detach())
+        self.samples += len(batch)
+        validating = self.to.validate is not None and (step % recipe.eval_every == 0 or step == recipe.steps)
+        if step % self.every == 0 or step in (1, recipe.steps) or validating:
+            self._report(step, lr, validating)
+        if (step % recipe.eval_every == 0 or step == recipe.steps) and time.monotonic() - self.saved >= SAVE_SECONDS:
+            self.save(step)
+        self.to.progress(step, recipe.steps)
+
+    def _report(self, step: int, lr: float, validating: bool) -> None:
+        """A row of what happened since the last one."""
+        history, now = self.history, time.monotonic()
+        self._read_losses(step)
+        row: Row = {
+            "step": step,
+            "loss": history.last,
+            "lr": lr,
+            "samples_per_second": self.samples / max(now - self.since, 1e-9),
+        }
+        if validating:
+            value, better = self._look(step)
+            row["validation"] = value
+            mark = " (best)" if better else ""
+            self.to.say(f"step {step}/{self.recipe.steps}: loss {history.last:.4g}, validation {value:.4f}{mark}")
+        self.samples, self.since = 0, time.monotonic()
+        self.to.log(row)
+
+    def _read_losses(self, step: int) -> None:
+        if not self.waiting:
+            return
+        history = self.history
+        history.last = float(torch.stack(self.waiting).mean())
+        self.waiting.clear()
+        history.first = history.last if step == 1 else history.first
+        if not math.isfinite(history.last):
+            raise RunFailed(f"step {step}: the loss is not finite; lower finetune.lr")
+
+    def _look(self, step: int) -> tuple[float, bool]:
         """Validate and keep the weights if they are the best; of equals those trained longest."""
-        nonlocal best
-        assert validate is not None
-        value = validate(model.eval())
-        model.train()
+        assert self.to.validate is not None
+        value, history = self.to.validate(self.model.eval()), self.history
+        self.model.train()
         history.validations.append((step, value))
         better = math.isnan(history.best) or value >= history.best
         if better:
             history.best, history.best_step = value, step
-            best = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
-            if improved is not None:
-                improved(model, step)
+            self.best = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
+            self.to.improved(self.model, step)
         return value, better
 
-    if validate is not None and model.fitted:
-        value, _ = look(0)
-        if say is not None:
-            say(f"step 0/{recipe.steps}: validation {value:.4f}")
-    for step, batch in zip(range(1, recipe.steps + 1), batches, strict=False):
-        batch = to_device(batch, device)
-        lr = recipe.lr * warmup_cosine(step - 1, recipe.steps, recipe.warmup)
-        for group in optimizer.param_groups:
-            group["lr"] = lr * group["lr_scale"]
-        view, target = view_and_target(model.task, batch, maker)
-        if step == 1:
-            model.begin(view)
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            loss = task_loss(model.task, model(view), target, model.scale)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, recipe.clip)
-        optimizer.step()
-        waiting.append(loss.detach())
-        samples += len(batch)
-        validating = validate is not None and (step % recipe.eval_every == 0 or step == recipe.steps)
-        if step % every == 0 or step == 1 or step == recipe.steps or validating:
-            history.last = float(torch.stack(waiting).mean())
-            waiting.clear()
-            history.first = history.last if step == 1 else history.first
-            if not math.isfinite(history.last):
-                raise RunFailed(f"step {step}: the loss is not finite; lower finetune.lr")
-            now = time.monotonic()
-            row: Row = {"step": step, "loss": history.last, "lr": lr, "samples_per_second": samples / (now - since)}
-            samples, since = 0, now
-            if validating and validate is not None:
-                value, better = look(step)
-                row["validation"] = value
-                if say is not None:
-                    mark = " (best)" if better else ""
-                    say(f"step {step}/{recipe.steps}: loss {history.last:.4g}, validation {value:.4f}{mark}")
-                since = time.monotonic()
-            if log is not None:
-                log(row)
-        if progress is not None:
-            progress(step, recipe.steps)
-    if best is not None:
-        model.load_state_dict(best)
-        if say is not None:
-            say(f"kept: the weights of step {history.best_step}, validation {history.best:.4f}")
-    else:
-        history.best_step = recipe.steps
-        if improved is not None:
-            improved(model, recipe.steps)
-    history.seconds = time.monotonic() - start
-    model.eval()
-    return history
+    def save(self, step: int) -> None:
+        """Hand over what is needed to go on after `step`, where there is somebody to take it."""
+        if self.to.save is None:
+            return
+        self._read_losses(step)
+        self.history.seconds += time.monotonic() - self.began
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "best": self.best}
+        self.to.save(step, {**state, "history": asdict(self.history)})
+        self.began = self.saved = time.monotonic()
+
+    def restore(self, state: Mapping[str, Any]) -> int:
+        """Take over what a training saved; how many steps it had done."""
+        self.model.load_state_dict(dict(state["model"]))
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best = dict(state["best"])
+        self.history = History(
+            **{**state["history"], "validations": [tuple(v) for v in state["history"]["validations"]]}
+        )
+        return int(state["step"])
+
+    def end(self) -> History:
+        """Leave the model with the weights that are kept, adapters merged."""
+        history = self.history
+        if self.best:
+            self.model.load_state_dict(self.best)
+            self.to.say(f"kept: the weights of step {history.best_step}, validation {history.best:.4f}")
+        else:
+            history.best_step = self.recipe.steps
+            self.to.improved(self.model, self.recipe.steps)
+        history.seconds += time.monotonic() - self.began
+        merge_lora(self.model)
+        self.model.eval()
+        return history
