@@ -19,7 +19,7 @@ from ssl_platform.types import Batch, View
 
 def built(rank: int = 2, channels: int = 1, **settings):
     torch.manual_seed(0)
-    method, backbone = small("context-encoder", decoder_dim=8, **settings), small_backbone(rank, channels)
+    method, backbone = small("context-encoder", painter_dim=8, **settings), small_backbone(rank, channels)
     method.build(backbone, {})
     return method, backbone
 

@@ -150,4 +150,4 @@ def test_the_norm_of_counts_follows_the_number_of_dots() -> None:
     before = correlation()
     views = ViewsConfig(global_size=32, zoom=False)
     fit(method, backbone, toy_layout(2), batch, 300, window=(32, 32), lr=2e-3, views=views, build=False)
-    assert correlation() > 0.7 and abs(before) < 0.9
+    assert correlation() > max(0.7, before + 0.25)  # by chance a net of random weights follows it somewhat (here 0.39)

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from ssl_platform.nn.patches import crop
 from ssl_platform.nn.sparse import CONV
 
+_RISE = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _COARSE = 4  # cells an axis at which painting starts, or less
 
 
@@ -26,42 +27,46 @@ def sample_norm(width: int) -> nn.GroupNorm:
 
 
 class Painter(nn.Module):
-    """A vector becomes a coarse map, which is upsampled by two and convolved until it covers the view.
+    """A vector becomes a coarse map; transposed convolutions double its resolution until it covers the view.
+
+    The last of them paints, as published: the finest map has half the resolution of the view.
 
     Args:
         in_dim: width of the vector.
         outputs: channels C.
         size: cells of the view along each axis.
-        width: channels of the finest map; they double with every halving of the resolution, up to eightfold.
+        width: channels of the map at half the resolution; they double with every halving, up to eightfold.
     """
 
     def __init__(self, in_dim: int, outputs: int, size: Sequence[int], width: int = 64) -> None:
         super().__init__()
-        conv = CONV[len(size) - 1]
-        self.size = tuple(size)
         levels = max(1, (-(-max(size) // _COARSE) - 1).bit_length())
         self.sizes = [tuple(-(-n // 2**level) for n in size) for level in reversed(range(levels + 1))]
-        widths = [width * min(8, 2**level) for level in reversed(range(levels + 1))]
+        widths = [width * min(8, 2**level) for level in reversed(range(levels))]
         self.width = widths[0]
         self.start = nn.Linear(in_dim, self.width * math.prod(self.sizes[0]))
         self.first = sample_norm(self.width)
+        rises = zip(itertools.pairwise(widths), itertools.pairwise(self.sizes), strict=False)
         self.rises = nn.ModuleList(
-            [
-                nn.Sequential(conv(a, b, 3, padding=1, bias=False), sample_norm(b), nn.ReLU())
-                for a, b in itertools.pairwise(widths)
-            ]
+            [nn.Sequential(_rise(a, b, *sizes, bias=False), sample_norm(b), nn.ReLU()) for (a, b), sizes in rises]
         )
-        self.head = conv(widths[-1], outputs, 3, padding=1)
+        self.head = _rise(widths[-1], outputs, *self.sizes[-2:])
 
     def forward(self, code: Tensor) -> Tensor:
         """`[B, in_dim]` to `[B, C, *size]`."""
         x = F.relu(self.first(self.start(code).unflatten(1, (self.width, *self.sizes[0]))))
-        for rise, size in zip(self.rises, self.sizes[1:], strict=True):
-            for axis in range(2, x.ndim):  # doubled cells; what an odd size does not need is cut off
-                x = x.repeat_interleave(2, dim=axis) if size[axis - 2] > x.shape[axis] else x
-            x = rise(crop(x, size))
-        painted: Tensor = self.head(x)
-        return painted
+        for rise, size in zip([*self.rises, self.head], self.sizes[1:], strict=True):
+            x = crop(rise(x), size)  # what an odd size does not need is cut off
+        return x
+
+
+def _rise(channels: int, outputs: int, before: Sequence[int], after: Sequence[int], bias: bool = True) -> nn.Module:
+    """A transposed convolution that doubles the axes which grow and keeps those that do not."""
+    strides = [2 if b > a else 1 for a, b in zip(before, after, strict=True)]
+    made: nn.Module = _RISE[len(before) - 1](
+        channels, outputs, tuple(2 + s for s in strides), tuple(strides), padding=1, bias=bias
+    )
+    return made
 
 
 class Critic(nn.Module):

@@ -66,6 +66,11 @@ def _narrow(value: Any, run: RunSize) -> tuple[Any, str]:
     return min(int(value), most), f"at most the encoder's {run.embed_dim} dimensions"
 
 
+def _painted(value: Any, run: RunSize) -> tuple[Any, str]:
+    # Maps of a view have many more places than the encoder has tokens: 64 belong to 384 dimensions.
+    return min(int(value), max(8, run.embed_dim // 6)), f"at most a sixth of the encoder's {run.embed_dim} dimensions"
+
+
 def _bottleneck(value: Any, run: RunSize) -> tuple[Any, str]:
     # Cosines of random directions spread by 1 / sqrt(D): few prototypes need few dimensions to be told apart.
     return min(int(value), max(32, run.embed_dim // 2)), f"at most half the encoder's {run.embed_dim} dimensions"
@@ -179,6 +184,7 @@ RULES: Mapping[str, Rule] = {
     "query_mixed": _hard,
     "words": _words,
     "decoder_dim": _narrow,
+    "painter_dim": _painted,
     "decoder_depth": _depth,
     "decoder_heads": _heads,
     "predictor_dim": _narrow,
@@ -201,6 +207,7 @@ TINY: Mapping[str, Any] = {
     "queue": 0,
     "words": 64,
     "decoder_dim": 32,
+    "painter_dim": 8,
     "decoder_depth": 1,
     "decoder_heads": 2,
     "predictor_dim": 32,

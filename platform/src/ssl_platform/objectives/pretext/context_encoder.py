@@ -24,7 +24,7 @@ from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.painter import Critic, Painter, held
 from ssl_platform.nn.validity import value_valid
 from ssl_platform.objectives.base import Export, Objective, ObjectiveConfig, Player, objective, trainable
-from ssl_platform.objectives.settings import DecoderDim, Size
+from ssl_platform.objectives.settings import Size
 from ssl_platform.plan import Plan
 from ssl_platform.types import Loss, View, Views
 from ssl_platform.views.tiles import cut
@@ -61,7 +61,7 @@ class ContextEncoder(Objective):
         adversarial: float = Field(0.0, ge=0, lt=1, description="weight of the critic; 0.001 as published for pictures")
         critic_lr: float = Field(0.1, gt=0, description="learning rate of the critic over the run's")
         hidden: Size = Field(4000, description="width of the bottleneck")
-        decoder_dim: DecoderDim = 64
+        painter_dim: Size = Field(64, description="channels of the painter's finest map, at half the resolution")
 
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make bottleneck, painter and, where it counts, the critic."""
@@ -71,7 +71,7 @@ class ContextEncoder(Objective):
         self.channels = backbone.spec.channels
         self.box = tuple(max(1, round(n * c.share ** (1 / len(size)))) for n in size)
         self.bottleneck = nn.Sequential(nn.Linear(backbone.embed_dim, c.hidden), nn.LeakyReLU(0.2))
-        self.painter = Painter(c.hidden, channels, size, c.decoder_dim)
+        self.painter = Painter(c.hidden, channels, size, c.painter_dim)
         self.critic: Critic | None = None
         if c.adversarial:
             if c.hole == "region":
@@ -79,7 +79,7 @@ class ContextEncoder(Objective):
                     "objective.adversarial needs holes of one shape, for the critic sees nothing else: "
                     "objective.hole=centre or block"
                 )
-            self.critic = Critic(channels, self.box, c.decoder_dim)
+            self.critic = Critic(channels, self.box, c.painter_dim)
 
     def players(self, backbone: Backbone) -> list[Player]:
         """Encoder and painter; and the critic, which learns more slowly."""
