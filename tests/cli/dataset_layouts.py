@@ -283,7 +283,7 @@ def modelnet40(folder: Path) -> Path:
     root = folder / "ModelNet40"
     corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
     faces = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
-    for name, shape in (("airplane", (20.0, 1.0, 1.0)), ("table", (10.0, 10.0, 10.0))):
+    for name, shape in (("airplane", (20.0, 1.0, 1.0)), ("xbox", (10.0, 10.0, 10.0))):
         for k in range(1, 13):
             vertices = corners * np.array(shape) * RNG.uniform(0.9, 1.1, 3)
             head = "OFF8 12 0" if k % 3 == 0 else "OFF\n8 12 0"

@@ -27,7 +27,7 @@ class Download:
         name: of the dataset.
         folder: where it lies.
         items: files, or folders, that are items.
-        splits: items of each part of its split.
+        splits: items of each part of its split, or of each fold.
         read: how far files were looked at.
         problems: what is missing, empty, damaged or not as many as published; a line each.
     """
@@ -82,15 +82,15 @@ def verify_download(
         return Download(dataset.name, str(root), 0, {}, "names only: this dataset has no adapter yet", problems)
     if len(problems) == len(dataset.files) > 0:
         raise DataError(f"{folder}: nothing of {dataset.name} is in it; it is found at {_where(dataset)}")
-    bad: dict[str, str] = {}
+    seen: dict[str, str | None] = {}
     whole: dict[tuple[str, ...], str] = {}
     for row in _rows(dataset, root):
         files = _files(row)
         for path in (*files, *([row["mask"]] if row.get("mask") else [])):
-            why = _absent(root / path) if path not in bad else None
-            if why:
-                bad[path] = why
-        whole.setdefault(files, str(row.get("split") or ""))
+            if path not in seen:
+                seen[path] = _absent(root / path)
+        whole.setdefault(files, _part(row))
+    bad = {path: why for path, why in seen.items() if why}
     read = "names and sizes of files"
     if not quick and dataset.domain and len(bad) < len(whole):
         unread, read = _read(dataset, root, out)
@@ -124,7 +124,7 @@ def write_rows(dataset: DatasetDeclaration, folder: str | Path, path: str | Path
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
         for row in _rows(dataset, root):
-            items.setdefault(_files(row), str(row.get("split") or ""))
+            items.setdefault(_files(row), _part(row))
             writer.writerow({name: _placed(name, value, root, path.parent) for name, value in row.items()})
         if not items:
             raise DataError(f"{folder}: nothing of {dataset.name} is in it; it is found at {_where(dataset)}")
@@ -157,6 +157,11 @@ def _rows(dataset: DatasetDeclaration, root: Path) -> Iterator[Rows]:
 def _files(row: Rows) -> tuple[str, ...]:
     """The file of an item, or those of its channels."""
     return tuple(str(value) for name, value in row.items() if value and (name == "path" or name.startswith(CHANNEL)))
+
+
+def _part(row: Rows) -> str:
+    """The part of the split an item is in, or its fold."""
+    return str(row.get("split") or (f"fold {row['fold']}" if row.get("fold") else ""))
 
 
 def _absent(path: Path) -> str | None:

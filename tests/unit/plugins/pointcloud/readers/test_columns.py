@@ -22,13 +22,17 @@ BYTES = RNG.integers(0, 256, (100, 3)).astype(float)
         ([XYZ, BYTES], "x y z red green blue"),
         ([XYZ, BYTES / 255], "x y z red green blue"),
         ([XYZ, BYTES[:, :1], BYTES], "x y z intensity red green blue"),
+        ([XYZ, UNIT, BYTES[:, :1] % 50], "x y z nx ny nz label"),
     ],
 )
 def test_rules(columns, names):
     assert columns_of(np.concatenate(columns, axis=1)) == tuple(names.split())
 
 
-@pytest.mark.parametrize("columns", [[XYZ, XYZ], [XYZ, BYTES[:, :2]], [XYZ, UNIT[:, :1], UNIT], [XYZ, XYZ, XYZ]])
+UNTOLD = [[XYZ, XYZ], [XYZ, BYTES[:, :2]], [XYZ, UNIT[:, :1], UNIT], [XYZ, UNIT, UNIT[:, :1]], [XYZ, XYZ, XYZ]]
+
+
+@pytest.mark.parametrize("columns", UNTOLD)
 def test_what_cannot_be_told_apart_is_refused(columns):
     with pytest.raises(Unreadable, match=r"columns without names that cannot be told apart: name them"):
         columns_of(np.concatenate(columns, axis=1))
