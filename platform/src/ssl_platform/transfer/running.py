@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -13,7 +14,10 @@ from ssl_platform.config.schema import RunConfig
 from ssl_platform.train.atomic import write_text
 from ssl_platform.train.provenance import environment
 from ssl_platform.train.run import RunFolder, closing, default_path
-from ssl_platform.transfer.opening import device_of
+from ssl_platform.transfer.opening import Opened, device_of
+
+AtEnd = Callable[[RunFolder, Opened], None]
+"""What an evaluation calls at its end."""
 
 
 @contextlib.contextmanager
@@ -42,7 +46,9 @@ def running(
         device = device_of(config)
         kind = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
         folder.write_start(resolved(config), environment(kind, "32", 1))
+        began = time.monotonic()
         yield folder
+        folder.update(seconds=time.monotonic() - began)
         write_text(folder.file("config.yaml"), resolved(config))
 
 
