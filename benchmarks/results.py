@@ -204,7 +204,7 @@ def measured(case: Case, out: Path) -> dict[str, Any]:
 
 def table(rows: Sequence[dict[str, Any]], labels: int) -> str:
     """The rows as Markdown: means over seeds and paired differences."""
-    from ssl_platform.transfer.comparison import figure
+    from ssl_platform.transfer.comparison_text import figure
     from ssl_platform.transfer.intervals import over_seeds, paired_difference
 
     scores: dict[tuple[str, str, str], Scores] = {}

@@ -13,7 +13,8 @@ import pytest
 
 from ssl_platform import api
 from ssl_platform.errors import ConfigError, PluginError, UsageError
-from ssl_platform.transfer.comparison import Comparison, aligned, markdown
+from ssl_platform.transfer.comparison import Comparison, Table
+from ssl_platform.transfer.comparison_text import aligned, markdown
 from ssl_platform.transfer.intervals import over_seeds
 from ssl_platform.types import Metric
 
@@ -44,14 +45,14 @@ def test_finished_runs_are_put_side_by_side(tmp_path: Path, capsys: pytest.Captu
     result = api.compare(runs=runs, overrides={"run": str(tmp_path / "out")})
     assert result["status"] == "done" and result["data_id"] == "d1" and result["split_id"] == "s1"
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["a", "knn/accuracy", "0.500", "[0.400,", "0.600]", "random", "0.250", "groups"] in shown
+    assert ["a", "knn/accuracy", "0.500", "[0.400,", "0.600]", "random", "0.250", "+0.250", "groups"] in shown
     assert ["b", "linear/accuracy", "0.500"] in shown
     rows = list(csv.DictReader((tmp_path / "out" / "compare.csv").open()))
     assert [(r["run"], r["metric"], float(r["value"])) for r in rows[:2]] == [
         ("a", "knn/accuracy", 0.5),
         ("b", "knn/accuracy", 0.75),
     ]
-    assert "| b | knn/accuracy | 0.750 [0.650, 0.850] | random 0.250 |" in (tmp_path / "out" / "compare.md").read_text()
+    assert "| b | knn/accuracy | 0.750 [0.650, 0.850] | random 0.250 | +0.500 | groups |" in (tmp_path / "out" / "compare.md").read_text()
     assert len(json.loads((tmp_path / "out" / "compare.json").read_text())["rows"]) == 4
     only = api.compare(runs=runs, protocol="linear", overrides={"run": str(tmp_path / "linear")})
     assert {row["metric"] for row in only["rows"]} == {"linear/accuracy"}
@@ -142,7 +143,7 @@ def test_one_line_errors(toy_encoder: Write, tmp_path: Path) -> None:
 
 def test_the_same_table_in_every_form() -> None:
     row = Comparison("a|b", "knn/auc", Metric(0.5), "random", Metric(0.25), Metric(0.25, (0.1, 0.4), "groups"))
-    assert "| a\\|b | knn/auc | 0.500 | random 0.250 | +0.250 [+0.100, +0.400] | groups |" in markdown([row])
+    assert "| a\\|b | knn/auc | 0.500 | random 0.250 | +0.250 [+0.100, +0.400] | groups |" in markdown(Table([row]))
     head, line = aligned([row])
     assert head.index("difference") == line.index("+0.250")
 

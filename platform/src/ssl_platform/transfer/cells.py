@@ -7,21 +7,17 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.data.fraction import fewer_labels
 from ssl_platform.encoder import Encoder
-from ssl_platform.transfer.comparison import Comparison
+from ssl_platform.transfer.comparison import FINETUNE, RANDOM, SCRATCH
 from ssl_platform.transfer.evaluation import Outcome, check_fit, evaluate, protocol
 from ssl_platform.transfer.features import ItemFeatures
 from ssl_platform.transfer.finetune import train_rounds
-from ssl_platform.transfer.intervals import over_groups, over_seeds, paired_difference
 from ssl_platform.transfer.opening import Opened, untrained_like
 from ssl_platform.transfer.probe import embed_labelled
-from ssl_platform.types import Metric
+from ssl_platform.transfer.repeats import Cell, Items, Repeat
 
-FINETUNE, SEEDS = "finetune", "evaluation seeds"
 Say = Callable[[str], None]
 
 
@@ -49,8 +45,8 @@ class Cells:
         self.protocols, self.seeds, self.say = tuple(protocols), tuple(seeds), say
         self._untrained: dict[tuple[str, str, int], Outcome] = {}
 
-    def rows(self, name: str, opened: Opened) -> Iterator[Comparison]:
-        """Rows of one encoder, a metric each.
+    def cells(self, name: str, opened: Opened) -> Iterator[Cell]:
+        """Cells of one encoder, a metric each.
 
         Raises:
             ConfigError: a protocol does not suit the task, as most do not suit masks.
@@ -68,7 +64,10 @@ class Cells:
                 changes = drawn or word == FINETUNE or protocol(word).seeded
                 found.append(self._outcome(word, at, opened.encoder, features) if changes or not found else found[0])
                 beside.append(self._baseline(word, at, opened.encoder))
-            yield from _compared(name, word, opened, found, beside, repeated=len(set(map(id, found))) > 1)
+            for metric in found[0].metrics:
+                own = Cell(baseline_of(word), f"{word}/{metric}", _repeats(metric, self.seeds, beside))
+                fixed = len(set(map(id, found))) == 1
+                yield Cell(name, f"{word}/{metric}", _repeats(metric, self.seeds, found), own=own, fixed=fixed)
 
     def _outcome(self, word: str, opened: Opened, encoder: Encoder, features: Mapping[str, ItemFeatures]) -> Outcome:
         return train_rounds(opened, encoder) if word == FINETUNE else evaluate(word, opened, encoder, features)
@@ -92,7 +91,7 @@ class Cells:
 
 def baseline_of(word: str) -> str:
     """What a protocol's baseline is called."""
-    return "scratch" if word == FINETUNE else "random"
+    return SCRATCH if word == FINETUNE else RANDOM
 
 
 def seeded(opened: Opened, seed: int) -> Opened:
@@ -114,29 +113,7 @@ def _architecture(encoder: Encoder) -> str:
     return digest.hexdigest()
 
 
-def _compared(
-    name: str, word: str, opened: Opened, found: list[Outcome], beside: list[Outcome], repeated: bool
-) -> Iterator[Comparison]:
-    """A row a metric: means over seeds, or one seed with intervals over groups."""
-    for metric in found[0].metrics:
-        ours, theirs = ([o.metrics[metric].value for o in outcomes] for outcomes in (found, beside))
-        if len(found) == 1:
-            difference = paired_over_groups(metric, found[0], beside[0])
-            value, other = found[0].metrics[metric], beside[0].metrics[metric]
-        else:
-            difference = paired_difference(ours, theirs, SEEDS)
-            # A frozen encoder under a protocol that draws nothing gives one value: its interval is over groups.
-            value = over_seeds(ours, SEEDS) if repeated else found[0].metrics[metric]
-            other = over_seeds(theirs, SEEDS)
-        yield Comparison(name, f"{word}/{metric}", value, baseline_of(word), other, difference, len(found))
-
-
-def paired_over_groups(metric: str, a: Outcome, b: Outcome) -> Metric:
-    """The difference of two outcomes on the same test items, with its interval from resampling groups."""
-    plain = Metric(a.metrics[metric].value - b.metrics[metric].value)
-    if a.ids != b.ids:
-        return plain
-    scores = np.stack([a.score, b.score], axis=1)
-    function = a.functions[metric]
-    found = over_groups(lambda t, s: function(t, s[:, 0]) - function(t, s[:, 1]), a.target, scores, a.groups)
-    return found if found.ci95 is None else replace(found, ci_over=a.metrics[metric].ci_over)
+def _repeats(metric: str, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> tuple[Repeat, ...]:
+    """A measurement a seed; one outcome that stands for several seeds keeps its items once."""
+    items = {id(o): Items(o.target, o.score, o.ids, o.groups, o.functions[metric]) for o in outcomes}
+    return tuple(Repeat(str(s), o.metrics[metric], items[id(o)]) for s, o in zip(seeds, outcomes, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ from ssl_platform.config.schema import RunConfig
 from ssl_platform.errors import ConfigError, UsageError
 from ssl_platform.train.run import RunFolder, read_config, read_result
 from ssl_platform.transfer.cells import Cells, check_protocols
-from ssl_platform.transfer.comparison import Comparison, aligned, write_tables
+from ssl_platform.transfer.comparison import Cost, Table, tabulated
+from ssl_platform.transfer.comparison_text import aligned, figure, write_tables
+from ssl_platform.transfer.costs import pretraining
 from ssl_platform.transfer.evaluation import as_result
 from ssl_platform.transfer.finished import names_of, same, tabulate
 from ssl_platform.transfer.opening import RANDOM, Opened, open_transfer
 from ssl_platform.transfer.probe import DEFAULT
+from ssl_platform.transfer.repeats import Cell
 from ssl_platform.transfer.running import running
 
 
@@ -42,11 +46,12 @@ def compare(config: RunConfig, runs: Sequence[str]) -> dict[str, Any]:
     if not _measures(config):
         if named == [RANDOM]:
             raise UsageError("compare random: name a run to compare it with, or give --labels to measure it")
-        rows, ids = tabulate(named, config.protocol)
+        table = tabulate(named, config.protocol)
+        table.about["measured"] = False
         results = [read_config(Path(run)) or {} for run in named]
         domain = config.domain or next((str(r["domain"]) for r in results if r.get("domain")), "all")
         with running("compare", config, name=domain) as folder:
-            _finish(folder, rows, {**ids, "measured": False})
+            _finish(folder, table)
         return _told(folder)
     return _measured(config, named)
 
@@ -70,17 +75,20 @@ def _measured(config: RunConfig, named: list[str]) -> dict[str, Any]:
     with running("compare", config, name=str(first.config.domain)) as folder:
         for told in [line, *first.lines, *(f"{name}: {o.overlap()}" for name, o in opened.items())]:
             folder.say(told)
-        cells = Cells(protocols, range(config.seed, config.seed + config.compare.seeds), folder.log)
-        rows: list[Comparison] = []
-        for name in list(opened):
+        measure = Cells(protocols, range(config.seed, config.seed + config.compare.seeds), folder.log)
+        cells: list[Cell] = []
+        costs: list[Cost] = []
+        for name, path in zip(list(opened), encoders, strict=True):
             one = opened.pop(name)  # an encoder at a time is kept
-            for row in cells.rows(name, one):
-                rows.append(row)
-                folder.log("  ".join(cell for cell in row.cells() if cell))
+            began = time.monotonic()
+            for cell in measure.cells(name, one):
+                cells.append(cell)
+                folder.log(f"{name}  {cell.metric}  {figure(cell.summary())}")
+            before = pretraining(path)
+            size = sum(p.numel() for p in one.encoder.model.parameters())
+            costs.append(Cost(name, size, before.get("steps"), before.get("seconds"), None, time.monotonic() - began))
             for told in one.left_out():
                 folder.say(f"{name}: {told}")
-        order = list(dict.fromkeys(row.metric for row in rows))
-        rows.sort(key=lambda row: order.index(row.metric))
         about = {
             **ids,
             "measured": True,
@@ -89,22 +97,23 @@ def _measured(config: RunConfig, named: list[str]) -> dict[str, Any]:
             "labels_count": config.labels.count,
             "labels_draw": config.labels.draw,
         }
-        _finish(folder, rows, about)
+        _finish(folder, tabulated(cells, costs, about))
     return _told(folder)
 
 
-def _finish(folder: RunFolder, rows: list[Comparison], about: dict[str, Any]) -> None:
-    for line in aligned(rows):
+def _finish(folder: RunFolder, table: Table) -> None:
+    for line in (*aligned(table.rows), *table.notes):
         folder.say(line)
-    paths = write_tables(folder.path, rows, about)
+    paths = write_tables(folder.path, table)
     folder.update(
-        metrics=as_result({f"{row.run}: {row.metric}": row.value for row in rows}),
+        metrics=as_result({f"{row.run}: {row.metric}": row.value for row in table.rows}),
         baselines={
-            f"{row.run}: {row.metric}": as_result({row.baseline: row.beside}) for row in rows if row.beside is not None
+            f"{row.run}: {row.metric}": as_result({row.baseline: row.beside})
+            for row in table.rows
+            if row.beside is not None
         },
-        rows=[row.as_dict() for row in rows],
         paths={"run": str(folder.path), **paths},
-        **about,
+        **table.as_dict(),
     )
 
 

@@ -1,21 +1,89 @@
-"""Finished evaluations side by side: what `compare` reads from runs' `result.json`."""
+"""Finished evaluations side by side: what `compare` reads from the folders of runs."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from ssl_platform.errors import ConfigError, DataError, UsageError
-from ssl_platform.train.run import read_result
-from ssl_platform.transfer.comparison import Comparison
+from ssl_platform.train.run import read_config, read_result
+from ssl_platform.transfer.comparison import FINETUNE, RANDOM, SCRATCH, Table, tabulated
+from ssl_platform.transfer.costs import cost_of
+from ssl_platform.transfer.repeats import EVALUATION, PRETRAINING, Cell, Repeat
+from ssl_platform.transfer.stored_items import StoredItems
+from ssl_platform.transfer.stored_predictions import RANDOM_PREFIX
 from ssl_platform.types import Metric
 
 COMMANDS = ("pretrain", "probe", "finetune")
+MONITOR = "monitor"
+"""Stands for the protocol of figures taken on validation items in the course of pretraining."""
+_PER_REPEAT = ("run", "seed", "encoder", "init", "protocol", "cache", "trainer", "resume")
 
 
-def tabulate(runs: Sequence[str], protocols: Sequence[str] = ()) -> tuple[list[Comparison], dict[str, Any]]:
-    """Rows of finished runs, by metric, and the ids they share.
+@dataclass(frozen=True)
+class Evaluation:
+    """A finished run.
+
+    Attributes:
+        name: its folder's, or the whole path where that is not unique.
+        folder: where it lies.
+        result: `result.json`.
+        config: `config.yaml`.
+        origin: `config.yaml` of the run its encoder comes from.
+    """
+
+    name: str
+    folder: Path
+    result: Mapping[str, Any]
+    config: Mapping[str, Any]
+    origin: Mapping[str, Any]
+
+    @property
+    def role(self) -> str:
+        """`random` for random weights as they are, `scratch` for training from them, else empty."""
+        if self.result.get("encoder") != RANDOM:
+            return ""
+        return SCRATCH if self.result.get("command") == FINETUNE else RANDOM
+
+    @property
+    def method(self) -> str:
+        """What repeats of it share: everything but seeds and draws of labels. Unknown origins are like none other."""
+        if not self.role and not self.origin:
+            return str(self.folder)
+        _, at, step = str(self.result.get("encoder")).rpartition("@")
+        own, origin = (_settings(config) for config in (self.config, self.origin))
+        return json.dumps([self.role, self.result.get("command"), step if at else "", own, origin], sort_keys=True)
+
+    @property
+    def seed(self) -> tuple[Any, Any, Any]:
+        """Of pretraining, of the evaluation, and the draw of labels."""
+        return self.origin.get("seed"), self.result.get("seed"), self.result.get("labels_draw")
+
+    @property
+    def labels(self) -> str:
+        """The budget of labels in words; empty for all of them."""
+        fraction, count = self.result.get("labels_fraction"), self.result.get("labels_count")
+        return f"{fraction:.3g} of labels" if fraction is not None else f"{count} labels" if count is not None else ""
+
+    def metrics(self) -> dict[str, Metric]:
+        """By `protocol/metric`; those of pretraining are its monitor's."""
+        prefix = f"{MONITOR}/" if self.result.get("command") == "pretrain" else ""
+        found = {f"{prefix}{n}": _metric(value) for n, value in (self.result.get("metrics") or {}).items()}
+        return {name: metric for name, metric in found.items() if metric is not None}
+
+    def beside(self, metric: str) -> Metric | None:
+        """The figure of random weights that was measured with the run itself."""
+        found = (self.result.get("baselines") or {}).get(metric.removeprefix(f"{MONITOR}/"))
+        return _metric(found.get(RANDOM)) if isinstance(found, Mapping) else None
+
+
+def tabulate(runs: Sequence[str], protocols: Sequence[str] = ()) -> Table:
+    """The table of finished runs. Runs that differ in seeds only are one row.
 
     Args:
         runs: folders.
@@ -24,21 +92,29 @@ def tabulate(runs: Sequence[str], protocols: Sequence[str] = ()) -> tuple[list[C
     Raises:
         UsageError: a run is missing or has nothing to show, or they were not measured on the same items.
     """
-    found = {name: result_of(run) for name, run in zip(names_of(runs), runs, strict=True)}
-    ids = {key: same(found, key, what) for key, what in (("data_id", "other data"), ("split_id", "another split"))}
-    same(found, "labels_unit", "other units")
-    same({name: {"finetune.fold": _fold(result)} for name, result in found.items()}, "finetune.fold", "other rounds")
-    rows = [
-        Comparison(name, metric, value, *_baseline(result, metric))
-        for name, result in found.items()
-        for metric, value in _metrics(result).items()
-        if not protocols or metric.split("/")[0] in protocols
-    ]
-    if not rows:
+    found = [_evaluation(name, run) for name, run in zip(names_of(runs), runs, strict=True)]
+    results = {one.name: one.result for one in found}
+    ids = {key: same(results, key, what) for key, what in (("data_id", "other data"), ("split_id", "another split"))}
+    same(results, "labels_unit", "other units")
+    same({name: {"finetune.fold": _fold(result)} for name, result in results.items()}, "finetune.fold", "other rounds")
+    cells, costs = [], []
+    for name, repeats in _named(_repeated(found)).items():
+        own = _cells(name, repeats, protocols)
+        cells += own
+        costs += [cost_of(name, [one.result for one in repeats])] if own else []
+    if not cells:
         told = f" of {', '.join(protocols)}" if protocols else ""
         raise ConfigError(f"compare: the runs have no finished metrics{told}: run probe, or give --labels to measure")
-    order = list(dict.fromkeys(row.metric for row in rows))
-    return sorted(rows, key=lambda row: order.index(row.metric)), ids
+    return tabulated(cells, costs, ids)
+
+
+def _evaluation(name: str, run: str) -> Evaluation:
+    folder = Path(run).expanduser()
+    result = result_of(run)
+    encoder = str(result.get("encoder") or "")
+    place = folder if result.get("command") == "pretrain" else Path(encoder.partition("@")[0]).expanduser()
+    known = result.get("command") == "pretrain" or encoder not in ("", RANDOM)
+    return Evaluation(name, folder, result, read_config(folder) or {}, (read_config(place) or {}) if known else {})
 
 
 def result_of(run: str) -> dict[str, Any]:
@@ -76,25 +152,85 @@ def same(found: Mapping[str, Mapping[str, Any]], key: str, what: str) -> str | N
     return value
 
 
-def _fold(result: Mapping[str, Any]) -> Any:
-    """The round of a cross-validation whose test items a run of `finetune` scored, `all` of them, or None."""
-    details = (result.get("details") or {}).get("finetune")
-    return details.get("fold") if isinstance(details, Mapping) else None
-
-
 def names_of(runs: Sequence[str]) -> list[str]:
     """Folder names, or whole paths where those are not unique."""
     short = [Path(run).name or run for run in runs]
     return [name if short.count(name) == 1 else run for name, run in zip(short, runs, strict=True)]
 
 
-def _metrics(result: Mapping[str, Any]) -> dict[str, Metric]:
-    found = {}
-    for name, value in (result.get("metrics") or {}).items():
-        metric = _metric(value)
-        if metric is not None:
-            found[name] = metric
-    return found
+# ------------------------------------------------------------------------------------------------------------ seeds
+def _repeated(found: Sequence[Evaluation]) -> list[list[Evaluation]]:
+    """Runs that differ in nothing but seeds together; two of one seed are no repeats of one another."""
+    groups: dict[str, list[Evaluation]] = {}
+    for one in found:
+        groups.setdefault(one.method, []).append(one)
+    made = []
+    for repeats in groups.values():
+        several = len({one.seed for one in repeats}) == len(repeats)
+        made += [repeats] if several else [[one] for one in repeats]
+    return made
+
+
+def _named(groups: Sequence[list[Evaluation]]) -> dict[str, list[Evaluation]]:
+    """Names of the rows: of baselines what they are, of a run its own, of repeats what their names share."""
+    roles = [repeats[0].role for repeats in groups]
+    named: dict[str, list[Evaluation]] = {}
+    for repeats, role in zip(groups, roles, strict=True):
+        name = role if role and roles.count(role) == 1 else _shared([one.name for one in repeats])
+        if name in named or (name in (RANDOM, SCRATCH) and name != role):
+            name = ", ".join(one.name for one in repeats)
+        named[name] = repeats
+    return named
+
+
+def _shared(names: Sequence[str]) -> str:
+    """`mae` of `mae-seed0` and `mae-seed1`."""
+    if len(names) == 1:
+        return names[0]
+    common = "".join(c[0] for c in takewhile(lambda c: len(set(c)) == 1, zip(*names, strict=False)))
+    return re.sub(r"[-_. ]*(seed|s)?[-_=]?$", "", common) or f"{names[0]} +{len(names) - 1}"
+
+
+def _cells(name: str, repeats: Sequence[Evaluation], protocols: Sequence[str]) -> list[Cell]:
+    """A cell for each metric that all repeats have."""
+    over = PRETRAINING if len({one.seed[0] for one in repeats}) > 1 else EVALUATION
+    own = [one.seed[1:] for one in repeats]
+    seeds = ["/".join(map(str, s)) for s in own] if len(set(own)) == len(own) else [str(one.seed[0]) for one in repeats]
+    stored = [StoredItems(one.folder, one.result, one.config) for one in repeats]
+    random = [StoredItems(one.folder, one.result, one.config, RANDOM_PREFIX) for one in repeats]
+    metrics = [one.metrics() for one in repeats]
+    made = []
+    for metric in metrics[0]:
+        if (protocols and metric.split("/")[0] not in protocols) or not all(metric in found for found in metrics):
+            continue
+        measured = tuple(
+            Repeat(seed, found[metric], items.of(metric, found[metric].value))
+            for seed, found, items in zip(seeds, metrics, stored, strict=True)
+        )
+        # One encoder that gives one value under all seeds has nothing that seeds could change.
+        fixed = over == EVALUATION and not repeats[0].role and len({repeat.value.value for repeat in measured}) == 1
+        cell = Cell(name, metric, measured, over, repeats[0].labels, fixed=fixed)
+        beside = [one.beside(metric) for one in repeats]
+        known = tuple(
+            Repeat(seed, value, items.of(metric, value.value))
+            for seed, value, items in zip(seeds, beside, random, strict=True)
+            if value is not None
+        )
+        made.append(replace(cell, own=Cell(RANDOM, metric, known, over)) if len(known) == len(repeats) else cell)
+    return made
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without what differs from seed to seed."""
+    kept = {key: value for key, value in config.items() if key not in _PER_REPEAT}
+    labels = config.get("labels")
+    return kept | ({"labels": {k: v for k, v in labels.items() if k != "draw"}} if isinstance(labels, Mapping) else {})
+
+
+def _fold(result: Mapping[str, Any]) -> Any:
+    """The round of a cross-validation whose test items a run of `finetune` scored, `all` of them, or None."""
+    details = (result.get("details") or {}).get(FINETUNE)
+    return details.get("fold") if isinstance(details, Mapping) else None
 
 
 def _metric(value: Any) -> Metric | None:
@@ -104,14 +240,3 @@ def _metric(value: Any) -> Metric | None:
         return None
     ci = value.get("ci95")
     return Metric(float(value["value"]), None if ci is None else (float(ci[0]), float(ci[1])), value.get("ci_over"))
-
-
-def _baseline(result: Mapping[str, Any], metric: str) -> tuple[str, Metric | None]:
-    beside = (result.get("baselines") or {}).get(metric)
-    if not isinstance(beside, Mapping):
-        return "", None
-    for word in ("random", "scratch"):
-        value = _metric(beside.get(word))
-        if value is not None:
-            return word, value
-    return "", None

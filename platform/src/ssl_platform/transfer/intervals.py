@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from scipy.special import stdtrit
 
 from ssl_platform.types import Metric
-
-# Two-sided 97.5 % quantiles of Student's t for 1 to 30 degrees of freedom.
-_T975 = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
 
 
 def over_groups(
@@ -35,18 +30,27 @@ def over_groups(
         seed: of the draws.
     """
     value = metric(target, score)
-    names, member = np.unique(np.asarray([str(g) for g in groups]), return_inverse=True)
-    if len(names) < 2 or math.isnan(value):
+    if len({str(group) for group in groups}) < 2 or math.isnan(value):
         return Metric(value)
+    drawn = [metric(target[chosen], score[chosen]) for chosen in resampled(groups, resamples, seed)]
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    return Metric(value, (float(low), float(high)), "groups")
+
+
+def resampled(groups: Sequence[object], resamples: int = 1000, seed: int = 0) -> Iterator[np.ndarray]:
+    """Bootstrap draws of whole groups with replacement: the rows of each draw.
+
+    Args:
+        groups: `[n]` group of each row.
+        resamples: draws.
+        seed: equal seeds and groups give equal draws, so that two models can be resampled in pairs.
+    """
+    names, member = np.unique(np.asarray([str(g) for g in groups]), return_inverse=True)
     order = np.argsort(member, kind="stable")
     rows = np.split(order, np.cumsum(np.bincount(member))[:-1])
     generator = np.random.default_rng(seed)
-    drawn = []
     for _ in range(resamples):
-        chosen = np.concatenate([rows[g] for g in generator.integers(0, len(names), len(names))])
-        drawn.append(metric(target[chosen], score[chosen]))
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
-    return Metric(value, (float(low), float(high)), "groups")
+        yield np.concatenate([rows[g] for g in generator.integers(0, len(names), len(names))])
 
 
 def over_seeds(values: Sequence[float], what: str) -> Metric:
@@ -59,10 +63,30 @@ def over_seeds(values: Sequence[float], what: str) -> Metric:
     n, mean = len(values), float(np.mean(values))
     if n < 2:
         return Metric(mean)
-    half = (_T975[n - 2] if n - 2 < len(_T975) else 1.96) * float(np.std(values, ddof=1)) / math.sqrt(n)
+    half = float(stdtrit(n - 1, 0.975)) * float(np.std(values, ddof=1)) / math.sqrt(n)
     return Metric(mean, (mean - half, mean + half), what)
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float], what: str) -> Metric:
     """Mean of `a_i - b_i` over paired repeats with its 95 % Student interval."""
     return over_seeds([x - y for x, y in zip(a, b, strict=True)], what)
+
+
+def over_repeats(
+    metric: Callable[[np.ndarray, np.ndarray], float],
+    target: np.ndarray,
+    score: np.ndarray,
+    repeats: Sequence[str],
+    what: str,
+) -> Metric:
+    """Mean of a metric over repeats of one measurement with its 95 % Student interval.
+
+    Args:
+        metric: `(target, score) -> float`.
+        target, score: `[n, ...]`.
+        repeats: `[n]` the episode or draw each row is of.
+        what: they are, such as `episodes`.
+    """
+    member = np.asarray(repeats)
+    values = [metric(target[rows], score[rows]) for rows in (member == name for name in dict.fromkeys(repeats))]
+    return over_seeds([value for value in values if not math.isnan(value)] or [math.nan], what)
