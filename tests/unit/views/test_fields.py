@@ -129,6 +129,13 @@ def test_views_take_them_when_asked_in_batch_without_waiting(rank: int) -> None:
     assert "field-shift.std" not in less(whole)[0].params
 
 
+def test_operations_that_go_by_the_range_of_values_stay_finite_after_them() -> None:
+    """Fields push values below the least one; an exponent of what lies below it would be no number."""
+    layout = Layout("C H W", toy_layout(2).channels, "mm", frozenset({"scale", "gain", "offset", "gamma"}))
+    views = ViewMaker(layout, Plan.augmented(2), ViewsConfig(fields=4.0), seed=0, window=(16, 16))(toy_batch(64))
+    assert (views[0].params["gamma.exponent"] != 1).any() and all(view.x.isfinite().all() for view in views)
+
+
 def test_an_axis_that_may_not_be_scaled_is_never_shifted() -> None:
     layout = Layout("C F T", symmetries=frozenset({"scale:T"}))
     x = torch.arange(12.0).view(1, 1, 12, 1).expand(1, 1, 12, 20).contiguous()  # differs along F only

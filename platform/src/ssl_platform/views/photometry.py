@@ -1,4 +1,4 @@
-"""All intensity changes of a view: the domain's physics first, then the generic operations."""
+"""All intensity changes of a view: the domain's physics first, then smooth fields, then the generic operations."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class Photometry:
     Attributes:
         layout: of the domain.
         physics: the domain's operations.
+        smooth: random fields. They leave the range of values, by which generic operations go: hence before those, and
+            with statistics of their own.
         generic: the generic ones the layout allows.
         blur: done while resampling, or None.
         strength: multiplier of all strengths; only operations that are `always` applied run at zero.
@@ -32,6 +34,7 @@ class Photometry:
 
     layout: Layout
     physics: tuple[Operation, ...] = ()
+    smooth: tuple[Operation, ...] = ()
     generic: tuple[Operation, ...] = ()
     blur: Blur | None = None
     strength: float = 1.0
@@ -49,15 +52,13 @@ class Photometry:
             if name not in known:
                 raise ConfigError(f"views.off names the unknown operation {name!r}{did_you_mean(name, known)}")
         off = set(config.off)
+        smooth = fields(layout, config.fields, config.fields_gamma)
         blurred = allows(layout, Blur.name) and not layout.points and Blur.name not in off | replaced
         return cls(
             layout=layout,
             physics=tuple(o for o in operations if o.name not in off),
-            generic=tuple(
-                o
-                for o in (*fields(layout, config.fields, config.fields_gamma), *generic(layout))
-                if o.name not in off | replaced
-            ),
+            smooth=tuple(o for o in smooth if o.name not in off | replaced),
+            generic=tuple(o for o in generic(layout) if o.name not in off | replaced),
             blur=Blur() if blurred else None,
             strength=config.strength,
         )
@@ -69,6 +70,7 @@ class Photometry:
         return replace(
             self,
             physics=tuple(o for o in self.physics if o.always or o.name not in names),
+            smooth=tuple(o for o in self.smooth if o.always or o.name not in names),
             generic=tuple(o for o in self.generic if o.always or o.name not in names),
             blur=None if Blur.name in names else self.blur,
         )
@@ -107,7 +109,9 @@ class Photometry:
         """
         params: dict[str, Tensor] = {}
         strength = self.strength if augment else 0.0
-        stages = [tuple(o for o in stage if strength > 0 or o.always) for stage in (self.physics, self.generic)]
+        stages = [
+            tuple(o for o in stage if strength > 0 or o.always) for stage in (self.physics, self.smooth, self.generic)
+        ]
         before = x
         for stage in stages:
             context = Context(self.layout, x, valid, channel_valid, spacing, channels, strength, meta)
