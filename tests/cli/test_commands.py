@@ -58,6 +58,17 @@ CALLS = {
         {"runs": ["a", "b"], "labels": "c", "protocol": None, "out": None, "overrides": {"optim.lr": 1e-3}},
     ),
     "export --encoder a --out b": ("export", {"encoder": "a", "model": None, "format": "torch", "out": "b"}),
+    "analyze --encoder a --encoder b --data c --run d analyze.items=9": (
+        "analyze",
+        {
+            "encoder": ("a", "b"),
+            "data": ("c",),
+            "labels": None,
+            "manifest": None,
+            "run": "d",
+            "overrides": {"analyze.items": 9},
+        },
+    ),
     "report a --anonymous": ("report", {"run": "a", "anonymous": True}),
     "scan a b --labels c seed=2": (
         "scan",
@@ -78,6 +89,7 @@ OPTIONS = {
     "finetune": DATA | {"--encoder", "--task", "--run", "--resume"},
     "probe": DATA | {"--encoder", "--protocol", "--task", "--run"},
     "compare": {"--labels", "--protocol", "--out"},
+    "analyze": DATA | {"--encoder", "--run"},
     "embed": DATA | {"--encoder", "--out", "--level"},
     "predict": DATA | {"--model", "--out"},
     "export": {"--encoder", "--model", "--format", "--out"},

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
 Paths = str | Path | Sequence[str | Path]
 
-COMMANDS = ("pretrain", "probe", "finetune", "predict", "embed", "compare", "export", "report", "scan", "load_encoder")
+COMMANDS = (
+    "pretrain",
+    "probe",
+    "finetune",
+    "predict",
+    "embed",
+    "compare",
+    "analyze",
+    "export",
+    "report",
+    "scan",
+    "load_encoder",
+)
 
 __all__ = [*COMMANDS, *AUTHORING]
 
@@ -251,6 +263,40 @@ def compare(
     from ssl_platform.transfer.compare import compare as tabulate
 
     return tabulate(_config("compare", given), runs=[str(run) for run in runs])
+
+
+def analyze(
+    *,
+    encoder: str | Path | Sequence[str | Path],
+    data: Paths = (),
+    manifest: str | Path | None = None,
+    labels: str | Path | None = None,
+    domain: str | None = None,
+    run: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Say what a representation knows, beside the same net with random weights, in `analysis.json`.
+
+    Args:
+        encoder: one or several of run (`RUN`, `RUN@STEP`), encoder file or `random`; several are compared too.
+        data, manifest: what it is analysed on; the sample set of the domain when empty.
+        labels: labels of items, for what needs them; may be left out.
+        domain: with `encoder="random"`.
+        run: folder of the analysis.
+        overrides, settings: as in `pretrain`.
+
+    Returns:
+        What `result.json` holds; metrics are named `encoder: measure`.
+    """
+    given = {key: value for key, value in locals().items() if key != "encoder"}
+    from ssl_platform.analysis.analyze import analyze as look
+    from ssl_platform.report.run_end import after_evaluation
+
+    encoders = [str(one) for one in ([encoder] if isinstance(encoder, str | Path) else encoder)]
+    result = look(_config("analyze", given), encoders)
+    after_evaluation(result)
+    return result
 
 
 def export(

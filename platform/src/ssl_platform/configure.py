@@ -28,7 +28,7 @@ RESUME_MAY_CHANGE = (
 )
 
 _OF_PRETRAINING = ("optim.", "objective.", "health.", "trainer.max_steps", "trainer.checkpoint_every", "trainer.keep")
-_OTHERS = ("finetune", "probe", "embed", "predict", "compare")
+_OTHERS = ("finetune", "probe", "embed", "predict", "compare", "analyze")
 _SAME = {"max_steps": "steps", "checkpoint_every": "eval_every"}
 
 _OPTIONS = {

@@ -35,7 +35,7 @@ from ssl_platform.plugins import registry
 from ssl_platform.plugins.resolve import resolve
 from ssl_platform.types import Row
 
-OF_ITEMS = ("pretrain", "probe", "embed", "compare")
+OF_ITEMS = ("pretrain", "probe", "embed", "compare", "analyze")
 """Commands that read labels of whole items and no masks: a table that has both leaves nothing open to them."""
 
 

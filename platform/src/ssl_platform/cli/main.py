@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Evaluate": {
         "probe": "Evaluate an encoder without changing it.",
         "compare": "Put finished evaluations side by side, or run the missing ones.",
+        "analyze": "Say what a representation knows.",
     },
     "Use": {
         "embed": "Write embeddings as Parquet.",

@@ -9,7 +9,7 @@ from ssl_platform.measures.attention import (
     uniform_distance,
 )
 from ssl_platform.measures.calibration import calibration_error, overconfidence
-from ssl_platform.measures.invariance import concordance, firing_invariance
+from ssl_platform.measures.invariance import Concordance, concordance, firing_invariance
 from ssl_platform.measures.neighbours import knn_vote
 from ssl_platform.measures.ranking import mean_reciprocal_rank
 from ssl_platform.measures.representation import (
@@ -25,6 +25,7 @@ from ssl_platform.measures.spectrum import log_amplitude
 from ssl_platform.measures.tokens import token_similarity
 
 __all__ = [
+    "Concordance",
     "MinibatchCKA",
     "aligned_attention",
     "alignment",

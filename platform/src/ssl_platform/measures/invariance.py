@@ -24,10 +24,43 @@ def concordance(a: Tensor, b: Tensor) -> Tensor:
     Returns:
         Scalar in `[-1, 1]`: 1 when nothing changed, 0 when unrelated; nan where both are constant.
     """
-    a, b = wide(a), wide(b)
-    spread = (a - a.mean(dim=0)).square().sum() + (b - b.mean(dim=0)).square().sum()
-    shift = len(a) * (a.mean(dim=0) - b.mean(dim=0)).square().sum()
-    return 1 - (a - b).square().sum() / (spread + shift)
+    return Concordance().add(a, b).value()
+
+
+class Concordance:
+    """The same of pairs that arrive bit by bit, in memory that does not grow with them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._apart, self._squares = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+        self._sums: tuple[Tensor, Tensor] | None = None
+        self._origin = torch.zeros(0)
+
+    @torch.no_grad()
+    def add(self, a: Tensor, b: Tensor) -> Concordance:
+        """Take `[n, D]` features and those of the same items, transformed."""
+        a, b = a.double().cpu(), b.double().cpu()
+        if not len(a):
+            return self
+        if self._sums is None:  # sums about a point near the mean lose no digits
+            self._origin = a.mean(dim=0)
+            self._sums = torch.zeros_like(self._origin), torch.zeros_like(self._origin)
+        a, b = a - self._origin, b - self._origin
+        self._count += len(a)
+        self._apart += (a - b).square().sum()
+        self._squares += a.square().sum() + b.square().sum()
+        self._sums = self._sums[0] + a.sum(dim=0), self._sums[1] + b.sum(dim=0)
+        return self
+
+    @torch.no_grad()
+    def value(self) -> Tensor:
+        """Scalar float64; nan where nothing was added."""
+        if self._sums is None:
+            return torch.tensor(torch.nan, dtype=torch.float64)
+        # var a + var b + |mean a - mean b|^2 = E|a|^2 + E|b|^2 - 2 <mean a, mean b>
+        spread = self._squares - 2 * (self._sums[0] @ self._sums[1]) / self._count
+        tiny = torch.finfo(torch.float64).eps * self._squares
+        return torch.where(spread > tiny, 1 - self._apart / spread, torch.nan)
 
 
 @torch.no_grad()

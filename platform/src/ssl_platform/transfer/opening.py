@@ -107,14 +107,14 @@ class Opened:
         }
 
 
-def open_transfer(config: RunConfig, *, quarantine: Path | None = None, labels: bool = True) -> Opened:
+def open_transfer(config: RunConfig, *, quarantine: Path | None = None, labels: bool | None = True) -> Opened:
     """Load the encoder of `config.encoder` and open the data of `config`.
 
     Args:
         config: `encoder` is a run, a file or `random` (which needs `domain=NAME`). Settings of the data that the
             encoder was trained with are taken over unless they are given.
         quarantine: where the list of unusable items goes.
-        labels: whether labels are needed.
+        labels: whether labels are needed; None: used where there are any of items (masks are not).
 
     Raises:
         UsageError: encoder, data or labels cannot be used; one line.
@@ -126,6 +126,8 @@ def open_transfer(config: RunConfig, *, quarantine: Path | None = None, labels: 
         record = encoder_files.read(config.encoder)[1]
         follow(config, record)
     data = open_data(config, quarantine=quarantine, out=sys.stderr)
+    if labels is None:
+        labels = data.facts.layout is not None and data.facts.layout.kind != "segmentation"
     if labels and data.facts.layout is None:
         raise LabelError("no labels found: give --labels (a table, a folder of masks, folders, name:REGEX)")
     lines = list(data.lines)
