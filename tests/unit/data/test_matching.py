@@ -50,6 +50,15 @@ def test_the_last_folders_settle_between_equal_names():
     assert matched(rows("s/a/x.nii", "s/b/x.nii"), "b/x.nii", roots=())[0] == [1]
 
 
+@pytest.mark.parametrize("key", ["c/x.nii", "c/y.nii", "x"])
+def test_a_manifest_means_no_item_of_equal_name(key):
+    """Its own item could not be read: neither of the others, nor the only other one, takes its facts."""
+    made = claims("a/x.nii", "b/x.nii", "b/y.nii", key)
+    made.exact = True
+    assert match(made, Matcher(rows("a/x.nii", "b/x.nii", "b/y.nii"), ("/data",))) == [key]
+    assert made.row.tolist() == [0, 1, 2, -1]
+
+
 @pytest.mark.parametrize("key", ["x.nii", "x"])
 def test_two_candidates_are_an_error_naming_both(key):
     with pytest.raises(LabelError) as error:

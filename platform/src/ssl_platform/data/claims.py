@@ -38,6 +38,7 @@ class Claims:
         row: `[m]` int64 position of the item in the catalog, -1 unmatched; None before matching.
         classes: names of mask values where the source gives them (`dataset.json`).
         notes: lines to print.
+        exact: whether keys are the paths of all items there are, so that none means another of equal name.
     """
 
     origin: str
@@ -51,6 +52,7 @@ class Claims:
     row: np.ndarray | None = None
     classes: Mapping[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    exact: bool = False
 
     def __len__(self) -> int:
         return len(self.key) if self.row is None else len(self.row)

@@ -64,6 +64,7 @@ def read_manifest(
     """
     claims = claims_of_table(read_table(path), config, needs_facts=False)
     assert claims.base is not None
+    claims.exact = True
     folders = [posixpath.abspath(claims.base), *(posixpath.abspath(root) for root in roots)]
     declared = [name for name in declared if name in claims.meta]
     items: dict[str, Item] = {}

@@ -1,11 +1,13 @@
 """Which item a name in a table means.
 
 By relative path, then by unique file name, then by unique stem; DICOM by series UID or by folder. Two candidates are
-an error that names both: a wrong match would be a silent data error.
+an error that names both: a wrong match would be a silent data error. A manifest names its items by their paths alone:
+where one cannot be read, its facts are not those of another of equal name.
 """
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -74,18 +76,20 @@ class Matcher:
             [stem(portable(row.id), self.suffixes) for row in self.rows],
         )
 
-    def find(self, key: str, base: Path | None, where: str) -> int:
+    def find(self, key: str, base: Path | None, where: str, exact: bool = False) -> int:
         """Position of the row that `key` means, -1 when there is none.
 
         Args:
             key: a path, name, stem, item id or series UID.
             base: folder a relative path starts from before the roots are tried.
             where: place of the key, for the message.
+            exact: whether only its path counts: an item of equal name in another folder is another item.
 
         Raises:
             LabelError: it fits two rows.
         """
-        for how, found in zip(HOW, (self._path, self._series, self._name, self._stem), strict=True):
+        ways = zip(HOW, (self._path, self._series, self._name, self._stem), strict=True)
+        for how, found in itertools.islice(ways, 1 if exact else None):
             candidates = found(key, base)
             if len(candidates) > 1:
                 a, b = sorted(self.rows[i].id for i in candidates[:2])
@@ -150,7 +154,9 @@ def match(claims: Claims, matcher: Matcher, allow_unmatched: bool = False) -> li
     if claims.row is not None:
         return []
     matcher.how.clear()
-    found = [matcher.find(key, claims.base, claims.where(i)) if key else -1 for i, key in enumerate(claims.key)]
+    found = [
+        matcher.find(key, claims.base, claims.where(i), claims.exact) if key else -1 for i, key in enumerate(claims.key)
+    ]
     claims.row = np.array(found, dtype=np.int64)
     unmatched = [claims.key[i] or claims.where(i) for i, row in enumerate(found) if row < 0]
     _check_share(claims, matcher, unmatched, allow_unmatched)
