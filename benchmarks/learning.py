@@ -39,6 +39,7 @@ def main(arguments: Sequence[str]) -> int:
             if table.current(name, data):
                 continue
             row = measured(name, data)
+            table = Table.read(TABLE)  # another process may have added to it meanwhile
             table.put(row)
             table.write(TABLE)
             print(row.line(), flush=True)

@@ -119,7 +119,7 @@ def test_a_short_run_gets_a_quick_sharp_teacher_and_a_normed_head() -> None:
     config = RunConfig(objective={"name": "x", **paper})
     assert len(shrink(config, paper, SMALL)) == len(paper)
     assert {k: config.objective[k] for k in paper} == {
-        "momentum": 0.98,
+        "momentum": 0.92,
         "teacher_temperature": [0.03, 0.03],
         "head_norm": "batch",
         "bottleneck": 64,

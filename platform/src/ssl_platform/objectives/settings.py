@@ -25,6 +25,10 @@ KeyNegatives = Annotated[
     Field(description="which keys repel: all, or only those of other samples or of other groups (patients, scenes)"),
 ]
 BankMomentum = Annotated[float, Field(ge=0, le=1, description="weight of the old vector when a memory is updated")]
+HeadNorm = Annotated[
+    Literal["batch"] | None,
+    Field(description="batch statistics after every layer of the head; what all samples share then drops out"),
+]
 LocalCrops = Annotated[int, Field(ge=0, description="small crops beside the two global ones")]
 Prototypes = Annotated[int, Field(ge=2, description="prototypes (outputs of the last layer)")]
 MaskRatio = Annotated[float, Field(gt=0, lt=1, description="fraction of the tokens that is hidden")]

@@ -37,7 +37,6 @@ from ssl_platform.transfer.task import Task
 from ssl_platform.types import Batch
 
 DECAY = 0.1  # weight decay of the probe
-STEPS, BATCH = 300, 32
 
 
 @dataclass(frozen=True)
@@ -48,28 +47,43 @@ class Setup:
         domain: whose sample set.
         windows: of each item.
         keys: dotted keys of the run.
-        steps, batch: of training.
+        steps: of training, of methods that encode two views or more.
+        batch: of a step.
     """
 
     domain: str
     windows: int
     keys: Mapping[str, Any] = field(default_factory=dict)
-    steps: int = STEPS
-    batch: int = BATCH
+    steps: int = 500
+    batch: int = 32
+
+    def steps_of(self, family: str) -> int:
+        """Steps of an objective's training."""
+        return self.steps * (2 if family in SINGLE_VIEW else 1)
 
 
 SETUPS: Mapping[str, Setup] = {
     "wholeslide": Setup(
         "wholeslide",
-        4,
-        {"backbone.patch": 8, "data.window": [64, 64], "views.global_size": 48, "views.local_size": 24},
+        8,
+        {"backbone.patch": 8, "data.window": [48, 48], "views.global_size": 32, "views.local_size": 16},
+        steps=500,
     ),
-    "medical3d": Setup(
-        "medical3d",
-        4,
-        {"backbone.patch": 8, "data.window": [40] * 3, "views.global_size": 32, "views.local_size": 16},
+    "audio": Setup(
+        "audio",
+        8,
+        {
+            "data.mels": 64,
+            "data.window": [64, 96],
+            "backbone.patch": [16, 8],
+            "views.global_size": [64, 64],
+            "views.local_size": [64, 32],
+        },
+        steps=400,
     ),
 }
+SINGLE_VIEW = ("masked", "predictive", "pretext", "paired")
+"""Families of cheap steps, which make twice as many."""
 BACKBONE = {"backbone.name": "vit-pico", "backbone.dim": 96, "backbone.depth": 3, "backbone.heads": 3}
 
 
@@ -148,12 +162,12 @@ def prepare(
         setup: on what.
         seed: of weights and draws.
         settings: further dotted keys, such as the objective's.
-        steps: None for the setup's.
+        steps: None for the setup's and the family's.
     """
-    steps = steps or setup.steps
+    kind = load_objective(objective)
+    steps = steps or setup.steps_of(kind.family)
     data = _opened(setup)
     config = _config(setup, objective, seed, settings or {})
-    kind = load_objective(objective)
     plan = kind.plan(kind.Config(**config.objective_settings))
     items = _windows(setup, plan.reads, plan.labels is not None)
     model = _model(setup, config, data, len(items), steps)

@@ -112,7 +112,7 @@ def measured(objective: str, data: str) -> Row:
     domain = known.domain(setup.domain)
     if gaps := missing(known.objective(objective).needs, domain, known.backbone(domain.default_backbone)):
         return Row(objective, data, key, unfit=", ".join(gaps))
-    steps = trial.steps or setup.steps
+    steps = trial.steps or setup.steps_of(load_objective(objective).family)
     found = [learn(objective, setup, seed, trial.settings, steps) for seed in range(trial.seeds)]
     controls = [one.random for one in found]
     if trial.control:

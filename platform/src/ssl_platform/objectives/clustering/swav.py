@@ -20,7 +20,16 @@ from ssl_platform.nn.clustering import sinkhorn
 from ssl_platform.nn.heads import PrototypeHead, mlp
 from ssl_platform.objectives.base import Objective, ObjectiveConfig, objective
 from ssl_platform.objectives.embedding import mean_of, pooled
-from ssl_platform.objectives.settings import Count, LocalCrops, Positive, Prototypes, Size, Temperature, Widths
+from ssl_platform.objectives.settings import (
+    Count,
+    HeadNorm,
+    LocalCrops,
+    Positive,
+    Prototypes,
+    Size,
+    Temperature,
+    Widths,
+)
 from ssl_platform.plan import Plan
 from ssl_platform.schedules import resolve_duration
 from ssl_platform.types import Loss, Step, Views
@@ -31,6 +40,7 @@ class SwAVConfig(ObjectiveConfig):
 
     prototypes: Prototypes = 3000
     proj_dims: Widths = (2048, 128)
+    head_norm: HeadNorm = None
     temperature: Temperature = 0.1
     epsilon: Positive = Field(0.05, description="entropy regularisation of the optimal assignment")
     sinkhorn_iterations: Size = Field(3, description="Sinkhorn-Knopp iterations")
@@ -57,7 +67,7 @@ class SwAV(Objective):
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:
         """Make projector, prototypes and one queue a global crop."""
         c = self.config
-        self.projector = mlp(backbone.embed_dim, *c.proj_dims, norm="batch")
+        self.projector = mlp(backbone.embed_dim, *c.proj_dims, norm="batch", last_norm=c.head_norm is not None)
         self.prototypes = PrototypeHead(c.proj_dims[-1], c.prototypes)
         self.queues = nn.ModuleList([Queue(c.queue, c.proj_dims[-1]) for _ in range(2)] if c.queue else [])
         self.queue_used = False

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +21,7 @@ from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.bank import Bank
 from ssl_platform.nn.heads import mlp
 from ssl_platform.objectives.base import Objective, ObjectiveConfig, objective
-from ssl_platform.objectives.settings import BankMomentum, Count, Temperature, Widths
+from ssl_platform.objectives.settings import BankMomentum, Count, HeadNorm, Temperature, Widths
 from ssl_platform.plan import Plan
 from ssl_platform.types import Loss, Step, View, Views
 
@@ -42,9 +41,7 @@ class InstDisc(Objective):
         """Settings of instance discrimination."""
 
         proj_dims: Widths = (128,)
-        head_norm: Literal["batch"] | None = Field(
-            None, description="batch statistics in the head; what all share drops out"
-        )
+        head_norm: HeadNorm = None
         temperature: Temperature = 0.07
         negatives: Count = Field(
             4096, description="vectors drawn against a sample's own; 0, or as many as there are: softmax over all"

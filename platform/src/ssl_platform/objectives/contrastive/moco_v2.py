@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +21,7 @@ from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.bank import Queue
 from ssl_platform.nn.heads import mlp
 from ssl_platform.objectives.base import Objective, ObjectiveConfig, objective
-from ssl_platform.objectives.settings import Count, KeyNegatives, Temperature, Widths
+from ssl_platform.objectives.settings import Count, HeadNorm, KeyNegatives, Temperature, Widths
 from ssl_platform.objectives.teacher import Teacher
 from ssl_platform.plan import Plan
 from ssl_platform.types import Loss, Step, View, Views
@@ -32,9 +31,7 @@ class MoCoV2Config(ObjectiveConfig):
     """Settings of MoCo v2."""
 
     proj_dims: Widths = (2048, 128)
-    head_norm: Literal["batch"] | None = Field(
-        None, description="batch statistics in the head; what all share drops out"
-    )
+    head_norm: HeadNorm = None
     temperature: Temperature = 0.2
     momentum: float = Field(0.999, ge=0, le=1, description="of the key encoder's moving average, at every step")
     queue: Count = Field(65536, description="earlier keys that are negatives; 0: the batch's other keys instead")

@@ -21,7 +21,7 @@ from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.bank import Bank
 from ssl_platform.nn.heads import mlp
 from ssl_platform.objectives.base import Objective, ObjectiveConfig, objective
-from ssl_platform.objectives.settings import BankMomentum, Size, Temperature, Widths
+from ssl_platform.objectives.settings import BankMomentum, HeadNorm, Size, Temperature, Widths
 from ssl_platform.plan import Plan, ViewSpec
 from ssl_platform.types import Loss, Step, View, Views
 from ssl_platform.views.tiles import TileGrid, cut
@@ -48,9 +48,7 @@ class PIRL(Objective):
         """Settings of PIRL with tiles."""
 
         proj_dims: Widths = (128,)
-        head_norm: Literal["batch"] | None = Field(
-            None, description="batch statistics in the head; what all share drops out"
-        )
+        head_norm: HeadNorm = None
         side: Size = Field(3, ge=2, description="tiles along each axis")
         tile: float = Field(64 / 85, gt=0, le=1, description="share of a part's side its tile takes; the rest is gap")
         share: float = Field(0.5, ge=0, le=1, description="weight of the shuffled tiles against the intact view")

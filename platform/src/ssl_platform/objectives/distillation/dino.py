@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
 from pydantic import Field
@@ -21,7 +20,7 @@ from ssl_platform.nn.backbone import Backbone
 from ssl_platform.nn.heads import DINOHead
 from ssl_platform.objectives.base import Export, Objective, ObjectiveConfig, objective
 from ssl_platform.objectives.embedding import mean_of, pooled
-from ssl_platform.objectives.settings import LocalCrops, Momentum, Positive, Prototypes, Size
+from ssl_platform.objectives.settings import HeadNorm, LocalCrops, Momentum, Positive, Prototypes, Size
 from ssl_platform.objectives.teacher import Teacher
 from ssl_platform.plan import Plan
 from ssl_platform.schedules import cosine, linear, resolve_duration
@@ -34,9 +33,7 @@ class DINOConfig(ObjectiveConfig):
     prototypes: Prototypes = 65536
     hidden: Size = Field(2048, description="width of the head's hidden layers")
     bottleneck: Size = Field(256, description="dimensions of the head before the prototypes")
-    head_norm: Literal["batch"] | None = Field(
-        None, description="batch statistics after every layer of the head; what all samples share then drops out"
-    )
+    head_norm: HeadNorm = None
     learn_gain: bool = Field(False, description="the prototypes' lengths are learnt too, which is less stable")
     student_temperature: Positive = Field(0.1, description="temperature of the student's softmax")
     teacher_temperature: tuple[Positive, Positive] = Field(
