@@ -38,7 +38,7 @@ def msd_hippocampus(folder: Path) -> Path:
         middle = tuple(RNG.uniform(7, 13, 3))
         mask = ball((20, 20, 20), middle, 6).astype(np.uint8)
         mask[:10] *= 2
-        image = (100 * (mask > 0) + 10 * RNG.standard_normal(mask.shape) + 200).astype(np.float32)
+        image = (200 * mask + 10 * RNG.standard_normal(mask.shape) + 200).astype(np.float32)
         places = ["imagesTr", "labelsTr"] if number < 10 else ["imagesTs"]
         for place, values in zip(places, (image, mask), strict=False):
             (root / place).mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def geotiff(path: Path, bands: np.ndarray, east: float, cell: float = 10.0) -> N
     path.parent.mkdir(parents=True, exist_ok=True)
     count, height, width = bands.shape
     profile = {"driver": "GTiff", "dtype": "uint16", "count": count, "height": height, "width": width}
-    place = rasterio.transform.from_origin(400_000 + east, 5_500_000, cell, cell)
+    place = rasterio.Affine(cell, 0.0, 400_000 + east, 0.0, -cell, 5_500_000)
     with rasterio.open(path, "w", crs="EPSG:32632", transform=place, **profile) as out:
         out.write(bands.astype(np.uint16))
 
