@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ssl_platform import api
 from ssl_platform.cli.main import main
 
 Write = Callable[..., Path]
@@ -35,15 +36,15 @@ def analysed(run: Path, *words: str | Path) -> list[dict[str, Any]]:
     return found
 
 
-def one(rows: list[dict[str, Any]], encoder: str, measure: str, at: str) -> dict[str, Any]:
-    (found,) = [r for r in rows if (r["encoder"], r["measure"], r["at"]) == (encoder, measure, at)]
+def one(rows: list[dict[str, Any]], encoder: str, measure: str, at: str, kind: str = "pair") -> dict[str, Any]:
+    (found,) = [r for r in rows if (r["encoder"], r["measure"], r["at"], r["kind"]) == (encoder, measure, at, kind)]
     return found
 
 
 def test_two_encoders_on_labelled_volumes(toy_encoder: Write, toy_data: Path, tmp_path: Path, capsys: Capture) -> None:
     a, run = toy_encoder("a", seed=1), tmp_path / "run"
-    shutil.copytree(a, tmp_path / "same")
-    rows = analysed(run, "--encoder", a, "--encoder", tmp_path / "same", "--manifest", toy_data)
+    shutil.copytree(a, tmp_path / "twin")
+    rows = analysed(run, "--encoder", a, "--encoder", tmp_path / "twin", "--manifest", toy_data)
     told = capsys.readouterr().out
     assert "a: by layer" in told and "(random weights in brackets)" in told and f"analysis {run}" in told
 
@@ -52,15 +53,15 @@ def test_two_encoders_on_labelled_volumes(toy_encoder: Write, toy_data: Path, tm
     for measure in LAYER - {"attention_distance", "attention_nmi", "offset_heads"}:
         assert {r["at"] for r in rows if r["measure"] == measure and r["kind"] == "layer"} == {"block 0", "output"}
     for row in rows:
-        if row["encoder"] in ("a", "same"):
+        if row["encoder"] in ("a", "twin"):
             assert row["random"] is not None or row["value"] is None, "each beside the same for random weights"
-            twin = one(rows, "same", row["measure"], row["at"]) if row["kind"] != "output" else row
+            twin = one(rows, "twin", row["measure"], row["at"], row["kind"])
             assert twin["value"] == pytest.approx(row["value"], rel=1e-5, abs=1e-6), "equal weights, equal numbers"
 
-    assert one(rows, "a ~ same", "cka", "output")["value"] == pytest.approx(1.0)
-    assert one(rows, "a ~ same", "cka", "output")["random"] < 1.0, "two drawings of random weights"
+    assert one(rows, "a ~ twin", "cka", "output")["value"] == pytest.approx(1.0)
+    assert one(rows, "a ~ twin", "cka", "output")["random"] < 1.0, "two drawings of random weights"
     assert one(rows, "a ~ its random weights", "cka", "block 0")["random"] is None
-    matrix = one(rows, "a ~ same", "cka", "output")["parts"]
+    matrix = one(rows, "a ~ twin", "cka", "output")["parts"]
     assert np.shape(matrix["matrix"]) == (2, 2) and matrix["rows"] == ["block 0", "output"]
 
     changes = {r["at"] for r in rows if r["measure"] == "invariance" and r["kind"] == "transformation"}
@@ -74,7 +75,12 @@ def test_two_encoders_on_labelled_volumes(toy_encoder: Write, toy_data: Path, tm
     metric = result["metrics"]["a: calibration_error"]
     assert 0 <= metric["value"] <= 1 and metric["ci95"][0] <= metric["value"] <= metric["ci95"][1]
     assert "random" in result["baselines"]["a: effective_rank"]
-    assert (run / "report.html").exists() and (run / "catalog.parquet").exists()
+    assert (run / "catalog.parquet").exists()
+
+    page = (run / "report.html").read_text()
+    assert "What the representation knows" in page and "a ~ twin: alike (CKA)" in page
+    nameless = api.report(run=run, anonymous=True).read_text()
+    assert "encoder 1 ~ encoder 2: alike (CKA)" in nameless and "twin" not in nameless
 
 
 def test_a_convnet_without_labels(toy_encoder: Write, toy_data: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,21 @@ class Row:
     reading: Reading
     random: Reading | None = None
 
+    @staticmethod
+    def of(stored: Mapping[str, Any]) -> Row:
+        """A row as `as_dict` gave it, after a way through JSON.
+
+        Raises:
+            KeyError: it is none.
+        """
+        kind, at, measure = (stored[key] for key in ("kind", "at", "measure"))
+        ends = {key: tuple(stored[key]) if stored[key] is not None else None for key in ("ci95", "random_ci95")}
+        own = Reading(measure, kind, at, stored["value"], ends["ci95"], stored["parts"])
+        if not stored["beside"]:
+            return Row(str(stored["encoder"]), own)
+        random = Reading(measure, kind, at, stored["random"], ends["random_ci95"], stored["random_parts"])
+        return Row(str(stored["encoder"]), own, random)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
         own, beside = self.reading, self.random
@@ -37,6 +52,7 @@ class Row:
             "at": own.at,
             "value": own.value,
             "ci95": own.ci95,
+            "beside": beside is not None,
             "random": None if beside is None else beside.value,
             "random_ci95": None if beside is None else beside.ci95,
             "parts": dict(own.parts),

@@ -77,16 +77,18 @@ def _places(kind: Kind, title: str, rows: Sequence[Row]) -> Table:
 
 
 def cell(row: Row) -> str:
-    """`0.81 (0.40)`; a dash where a value is not defined."""
-    own = figure(row.reading.value)
-    return own if row.random is None else f"{own} ({figure(row.random.value)})"
+    """`0.81 [0.75, 0.86] (0.40)`; a dash where a value is not defined."""
+    ends = row.reading.ci95
+    interval = "" if ends is None else f" [{figure(ends[0])}, {figure(ends[1])}]"
+    random = "" if row.random is None else f" ({figure(row.random.value)})"
+    return figure(row.reading.value) + interval + random
 
 
 def figure(value: float | None) -> str:
-    """Three significant digits, at most three decimals."""
+    """Three decimals; one of numbers from 10 on, none of whole ones."""
     if value is None:
         return "-"
-    if value == int(value) and abs(value) >= 1:
+    if value == int(value) and abs(value) > 1:
         return f"{int(value)}"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 

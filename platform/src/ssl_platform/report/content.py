@@ -9,6 +9,7 @@ from typing import Any
 
 from ssl_platform.errors import UsageError
 from ssl_platform.report import album as albums
+from ssl_platform.report import analysis_section
 from ssl_platform.report.album import Album
 from ssl_platform.report.curves import Chart, further_charts, loss_chart
 from ssl_platform.report.figures import Figure, Score, figures_of, scores_of
@@ -42,6 +43,7 @@ class Content:
         environment: name and value.
         methods, citation: texts.
         error: why the run failed.
+        analysis: what a representation knows, of an analysis.
     """
 
     command: str
@@ -65,6 +67,7 @@ class Content:
     methods: str = ""
     citation: str = ""
     error: str = ""
+    analysis: analysis_section.Analysis | None = None
 
 
 def collect(run: Path, anonymous: bool = False) -> Content:
@@ -80,6 +83,9 @@ def collect(run: Path, anonymous: bool = False) -> Content:
     result = read_result(run)
     if result is None:
         raise UsageError(f"{run}: not a run folder (it has no readable result.json)")
+    analysis = analysis_section.read(run, anonymous)
+    if analysis is not None:  # its tables hold them, and names of folders are theirs to leave out
+        result = {**result, "metrics": {}, "baselines": {}}
     album = albums.load(run)
     config = read_config(run) or {}
     facts = album.facts if album is not None else {}
@@ -113,6 +119,7 @@ def collect(run: Path, anonymous: bool = False) -> Content:
         methods=methods,
         citation=text_of(run / "CITATION.bib"),
         error=redaction.message(str(result["error"])) if result.get("error") else "",
+        analysis=analysis,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ssl_platform.data.files import replace_file
-from ssl_platform.report import picture_sections, sections
+from ssl_platform.report import analysis_section, picture_sections, sections
 from ssl_platform.report.content import Content, collect
 from ssl_platform.report.markup import Html, tag
 from ssl_platform.report.pictures import data_uri, thumbnail
@@ -71,6 +71,7 @@ def html(content: Content, factor: float = 1.0) -> str:
 
     parts = [
         sections.scores(content),
+        analysis_section.analysis(content.analysis),
         sections.health(content),
         sections.curves(content),
         picture_sections.reconstructions(content, encode),
