@@ -129,6 +129,8 @@ def test_a_download_ends_in_a_figure(
     manifest = tmp_path / "rows.csv"
     code, written, _ = ran(capsys, "datasets", "manifest", name, str(folder), "--out", str(manifest))
     assert code == 0 and written["items"] == found["items"]
+    use = f"ssl-platform {'finetune' if case.task == 'segmentation' else 'probe'} --encoder RUN --manifest {manifest}"
+    assert written["use"].startswith(use) and (case.task in (None, "segmentation", *written["use"].split()))
     rows = table(manifest)
     assert Counter(f"fold {row['fold']}" if "fold" in row else row.get("split", "") for row in rows) == case.parts
     assert Counter("mask" if row.get("mask") else row.get("label", "") for row in rows) == case.labels

@@ -61,6 +61,7 @@ WRONG = {
     "cache drop": "error: Invalid value for '[list|verify|prune]': 'drop' is not one of",
     "datasets verify": "error: say ssl-platform datasets verify [NAME] DIR",
     "datasets manifest a b": "error: say ssl-platform datasets manifest [NAME] DIR --out FILE.csv",
+    "datasets verify esc-50": "error: esc-50 is a dataset: say also where it lies, ssl-platform datasets",
     "datasets list --quick": "error: say ssl-platform datasets list",
     "datasets show": "error: datasets show needs a name: see ssl-platform datasets",
     "plugins --disable-plugin nobody": "error: --disable-plugin nobody: no such plugin",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 
 ACTIONS = ("list", "show", "verify", "manifest")
 SHOWN = 100
+COLUMNS = ("name", "domain", "tasks", "items", "adapter", "licence", "summary")
+USAGE = {
+    "list": "datasets list",
+    "show": "datasets show NAME",
+    "verify": "datasets verify [NAME] DIR",
+    "manifest": "datasets manifest [NAME] DIR --out FILE.csv",
+}
 
 
 @click.command(cls=Command, name="datasets", short_help="Public datasets the platform knows as they are downloaded.")
@@ -49,21 +57,14 @@ def command(action: str, words: tuple[str, ...], out: str | None, quick: bool, a
         from ssl_platform.downloads import tell_dataset, verify_download, write_rows
 
         folder = words[-1]
+        if len(words) == 1 and not Path(folder).exists() and folder in {known.name for known in registry().datasets()}:
+            raise click.UsageError(f"{folder} is a dataset: say also where it lies, ssl-platform {USAGE[action]}")
         dataset = registry().dataset(words[0]) if len(words) == 2 else tell_dataset(folder)
         if action == "verify":
             _verified(verify_download(dataset, folder, quick=quick, out=sys.stderr), as_json)
         else:
             assert out is not None
             _written(dataset, write_rows(dataset, folder, out), out, as_json)
-
-
-COLUMNS = ("name", "domain", "tasks", "items", "adapter", "licence", "summary")
-USAGE = {
-    "list": "datasets list",
-    "show": "datasets show NAME",
-    "verify": "datasets verify [NAME] DIR",
-    "manifest": "datasets manifest [NAME] DIR --out FILE.csv",
-}
 
 
 def _check(action: str, words: tuple[str, ...], out: str | None, quick: bool) -> None:
@@ -112,6 +113,8 @@ def _verified(found: Download, as_json: bool) -> None:
 
 def _written(dataset: DatasetDeclaration, found: Download, out: str, as_json: bool) -> None:
     """Print where the manifest is and how it is used."""
-    keys = " ".join(dataset.settings)
-    use = f"ssl-platform probe --encoder RUN --manifest {out} {keys}".rstrip()
+    task = dataset.tasks[0] if dataset.tasks else ""
+    told = [f"--task {task}"] if task in ("mil", "label-propagation") else []
+    command = "finetune" if task == "segmentation" else "probe"
+    use = " ".join((f"ssl-platform {command} --encoder RUN --manifest {out}", *told, *dataset.settings))
     show_facts({"name": found.name, "manifest": out, "items": found.items, "splits": found.splits, "use": use}, as_json)
