@@ -114,7 +114,7 @@ def test_two_datasets_of_each_domain_are_exercised(capsys: Capture) -> None:
     assert set(CASES) == set(LAYOUTS)
     assert Counter(domain[name] for name in CASES) == dict.fromkeys(set(domain.values()), 2)
     others = {name for name, row in zip(domain, listed, strict=True) if row["adapter"] == "yes"} - set(CASES)
-    assert all(name.startswith("msd-") for name in others), others
+    assert all(name.startswith("msd-") or name == "fsdd" for name in others), others
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -186,6 +186,14 @@ def test_damaged_content_of_small_sets_is_found(
         code, found, _ = ran(capsys, "datasets", "verify", str(folder))
         wrong = [line.partition(": ")[0] for line in found["problems"] if not line.endswith(COUNTED)]
         assert code == 2 and wrong == names, found["problems"]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("words", [["--quick"], pytest.param([], marks=pytest.mark.slow)])
+def test_a_real_download_is_whole(words: list[str], real_data: Path, capsys: Capture) -> None:
+    code, found, said = ran(capsys, "datasets", "verify", str(real_data / "audio" / "fsdd"), *words)
+    assert (code, found["name"], found["items"], found["problems"]) == (0, "fsdd", 3000, []), said
+    assert found["splits"] == {"train": 1500, "val": 500, "test": 1000}
 
 
 def test_listing_and_showing(capsys: Capture) -> None:
