@@ -11,7 +11,7 @@ from ssl_platform.analysis.catalogue import ANALYSES, CKA, Analysis, chosen
 from ssl_platform.analysis.looks import look
 from ssl_platform.analysis.reading import Reading
 from ssl_platform.analysis.record import Row, beside
-from ssl_platform.analysis.subject import Subject
+from ssl_platform.analysis.subject import Subject, evenly
 from ssl_platform.analysis.table import tables
 from ssl_platform.analysis.transformed import effective, transformations
 from ssl_platform.config.schema import RunConfig
@@ -21,6 +21,8 @@ from ssl_platform.transfer.evaluation import as_result
 from ssl_platform.transfer.opening import RANDOM, open_transfer, untrained_like
 from ssl_platform.transfer.running import running
 from ssl_platform.types import Metric
+
+_LOOKED = 16  # items, to see which operations change anything
 
 
 def analyze(config: RunConfig, encoders: Sequence[str]) -> dict[str, Any]:
@@ -80,7 +82,7 @@ def _open(config: RunConfig, name: str, path: str) -> Subject:
     own = config.model_copy(deep=True)
     own.encoder = path
     subject = Subject.of(name, open_transfer(own, labels=None))
-    batch = next(subject.batches(subject.transformed_rows()[:16], None), None)
+    batch = next(subject.batches(evenly(subject.rows, _LOOKED), None), None)
     if batch is None:
         why = next(iter(subject.opened.unread.items()), ("", ""))
         raise DataError(f"none of the first items could be read, e.g. {why[0]}: {why[1]}")

@@ -25,7 +25,7 @@ from ssl_platform.types import Features
 
 MOST_ITEMS = 256
 _BYTES = 2**27  # of the attention matrices held at once
-_LARGEST_MAP = 2**24  # cells of the N x N table of offsets; beyond it no offsets are told
+_LARGEST_MAP = 2**22  # cells of the N x N table of offsets; beyond it no offsets are told
 
 
 def unfit(subject: Subject) -> str | None:
@@ -55,6 +55,8 @@ def attend(subject: Subject) -> list[Reading]:
             if features.grid is not None and among.shape[-1] ** 2 <= _LARGEST_MAP:
                 found = aligned_attention(among, features.grid).sum(dim=0).cpu()
                 aligned[number] = aligned[number] + found if number in aligned else found
+    if not items:
+        return []
     found_readings = []
     for number in range(subject.encoder.model.depth):
         at = f"block {number}"
@@ -84,8 +86,10 @@ def _passes(subject: Subject) -> Iterator[tuple[Features, bool]]:
     """Features with attention of a few layers, and whether the same items came before with other layers."""
     rows = evenly(subject.rows, MOST_ITEMS)
     depth, encoder = subject.encoder.model.depth, subject.encoder
-    _, view = next(subject.views(rows[:1], "attention"))
-    shape = encoder(view, ("block.0.attention",)).taps["block.0.attention"].shape
+    first = next(subject.views(rows, None, 1), None)
+    if first is None:
+        return
+    shape = encoder(first[1], ("block.0.attention",)).taps["block.0.attention"].shape
     one = 4 * shape[1] * shape[2] * shape[3]
     batch_size = max(1, min(16, _BYTES // one))
     together = max(1, min(depth, _BYTES // (one * batch_size)))

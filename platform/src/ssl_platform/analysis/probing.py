@@ -90,9 +90,7 @@ class Probe:
         return answers
 
     def _features(self, subject: Subject, rows: np.ndarray, title: str) -> ItemFeatures:
-        found = embed_forms(subject.opened, subject.encoder, {"item"}, rows, f"{self.subject.name}: {title}")["item"]
-        self.subject.opened.unread.update(subject.opened.unread)
-        return found
+        return embed_forms(subject.opened, subject.encoder, {"item"}, rows, f"{self.subject.name}: {title}")["item"]
 
 
 def probe_of(subject: Subject) -> Probe:
