@@ -157,10 +157,10 @@ def probe(
         What `result.json` holds; metrics are named `protocol/metric`.
     """
     given = locals()
-    from ssl_platform.report.run_end import after_evaluation
+    from ssl_platform.report.run_end import after_evaluation, pictures_of
     from ssl_platform.transfer.probe import probe as evaluate
 
-    result = evaluate(_config("probe", given))
+    result = evaluate(_config("probe", given), at_end=pictures_of)
     after_evaluation(result)
     return result
 
@@ -182,13 +182,13 @@ def finetune(
     """Train a model for a task from an encoder. Takes what `probe` takes, besides the protocol.
 
     Args:
-        resume: with `finetune.fold=all`, go on in `run` with the rounds that are not finished.
+        resume: go on with the run in `run` that was stopped; it ends as if it had not been.
     """
     given = locals()
-    from ssl_platform.report.run_end import after_evaluation
+    from ssl_platform.report.run_end import after_evaluation, pictures_of
     from ssl_platform.transfer.finetune import finetune as train
 
-    result = train(_config("finetune", given), resume=resume)
+    result = train(_config("finetune", given), resume=resume, at_end=pictures_of)
     after_evaluation(result)
     return result
 
@@ -250,19 +250,25 @@ def compare(
     labels: str | Path | None = None,
     protocol: str | Sequence[str] | None = None,
     data: Paths = (),
+    out: str | Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """Tabulate finished evaluations; with labels, run the missing ones under the same protocol.
 
     Args:
-        runs: run folders.
+        runs: run folders; those that differ in seeds only are one row.
         labels, protocol, data, overrides, settings: as in `probe`.
+        out: file the table is written to as well: `.md`, `.csv` or `.html`.
     """
     given = locals()
+    from ssl_platform.report.run_end import after_comparison, check_out
     from ssl_platform.transfer.compare import compare as tabulate
 
-    return tabulate(_config("compare", given), runs=[str(run) for run in runs])
+    place = None if out is None else check_out(Path(out))
+    result = tabulate(_config("compare", given), runs=[str(run) for run in runs])
+    after_comparison(result, place)
+    return result
 
 
 def analyze(
@@ -308,7 +314,8 @@ def export(
         out: what is written.
         encoder: run or encoder file; or
         model: run folder of `finetune`.
-        format: `torch`, needing only torch to run.
+        format: `torch` or `onnx`, which need nothing else to run; `timm` for a vit of rank 2, `monai` for its own
+            encoders, `nnunet` for `nnunet:*` backbones.
     """
     from ssl_platform.errors import UsageError
 

@@ -9,7 +9,7 @@ from ssl_platform.testing.run_folder import album
 
 
 def test_an_album_comes_back_as_it_was_saved(tmp_path: Path) -> None:
-    before = album(12)
+    before = album(12, evaluated=True)
     albums.save(before, tmp_path)
     after = albums.load(tmp_path)
     assert after is not None and after.embedding is not None and before.embedding is not None
@@ -20,6 +20,10 @@ def test_an_album_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert [p.tolist() for p in after.embedding.thumbnails.values()] == [
         p.tolist() for p in before.embedding.thumbnails.values()
     ]
+    assert [(e.item, e.true, e.right) for e in after.examples] == [(e.item, e.true, e.right) for e in before.examples]
+    assert len(after.examples) == 4
+    assert np.array_equal(after.examples[2].pictures[0][1], before.examples[2].pictures[0][1])
+    assert np.array_equal(after.looks[1].attention, before.looks[1].attention) and after.looks[1].top == 0.31
     assert np.array_equal(after.reconstructions[1].visible, before.reconstructions[1].visible)
     assert [name for name, _ in after.views[0].views] == ["as read", "global"]
 

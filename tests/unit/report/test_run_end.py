@@ -103,7 +103,9 @@ def test_a_failing_page_fails_no_run(
 
 
 def test_a_failing_picture_is_one_line_of_the_page(run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "project", lambda z: (_ for _ in ()).throw(ValueError("no map today")))
+    monkeypatch.setattr(
+        "ssl_platform.report.item_map.project", lambda z: (_ for _ in ()).throw(ValueError("no map today"))
+    )
     text = (run("mae") / "report.html").read_text(encoding="utf-8")
     assert "embedding map: ValueError: no map today" in text and "Reconstructions" in text
 

@@ -16,8 +16,11 @@ from ssl_platform.cli.options import parsed
 @click.argument("runs", nargs=-1, required=True, metavar="RUN ... [KEY=VALUE ...]")
 @click.option("--labels", metavar="L", help="Run the missing cells with these labels.")
 @click.option("--protocol", metavar="P[,P...]", help="Protocols of the table.")
+@click.option("--out", metavar="FILE", help="Also write the table here: .md, .csv or .html.")
 def command(runs: tuple[str, ...], **options: Any) -> None:
     """Put finished evaluations side by side; with labels, run the missing ones under the same protocol.
+
+    ssl-platform compare runs/mae-seed0 runs/mae-seed1 runs/random --out table.md
 
     ssl-platform compare runs/a runs/b random --labels table.csv --protocol knn,linear
     """

@@ -16,7 +16,7 @@ import numpy as np
 
 from ssl_platform.data.files import replace_file
 
-FOLDER, RECORD, ARRAYS, FORMAT = "report", "album.json", "album.npz", 1
+FOLDER, RECORD, ARRAYS, FORMAT = "report", "album.json", "album.npz", 2
 
 
 @dataclass
@@ -96,6 +96,43 @@ class EmbeddingMap:
 
 
 @dataclass
+class Look:
+    """Where an encoder looks.
+
+    Attributes:
+        item: its id.
+        input: picture.
+        attention: the same with the tokens that get most attention coloured.
+        top: share of all attention that the tenth of the tokens with the most gets.
+    """
+
+    item: str
+    input: np.ndarray
+    attention: np.ndarray
+    top: float
+
+
+@dataclass
+class Example:
+    """A test item and what was said about it.
+
+    Attributes:
+        item: its id.
+        pictures: name and picture of each: the input, and of masks the reference and the prediction.
+        true, predicted: class, labels or value in words; empty of masks.
+        right: whether they are equal; None where that is no question.
+        score: probability of the predicted class, Dice of masks, or None.
+    """
+
+    item: str
+    pictures: list[tuple[str, np.ndarray]]
+    true: str = ""
+    predicted: str = ""
+    right: bool | None = None
+    score: float | None = None
+
+
+@dataclass
 class Album:
     """All of it.
 
@@ -104,6 +141,8 @@ class Album:
         views: of a few samples of the training stream.
         reconstructions: of the same samples, for masked objectives with a decoder.
         embedding: the map, or None.
+        looks: attention of a few samples.
+        examples: test items with what was predicted.
         missing: what could not be made, and why.
     """
 
@@ -111,6 +150,8 @@ class Album:
     views: list[ViewRow] = field(default_factory=list)
     reconstructions: list[Reconstruction] = field(default_factory=list)
     embedding: EmbeddingMap | None = None
+    looks: list[Look] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
 
@@ -135,6 +176,10 @@ def save(album: Album, run: Path) -> Path:
         "reconstructions": [
             {"item": r.item, "error": r.error, "pictures": [keep(r.input), keep(r.visible), keep(r.filled)]}
             for r in album.reconstructions
+        ],
+        "looks": [{"item": k.item, "top": k.top, "pictures": [keep(k.input), keep(k.attention)]} for k in album.looks],
+        "examples": [
+            {**vars(e), "pictures": [[name, keep(picture)] for name, picture in e.pictures]} for e in album.examples
         ],
         "embedding": None if album.embedding is None else _map_record(album.embedding, keep),
     }
@@ -177,6 +222,11 @@ def load(run: Path) -> Album | None:
             views=[ViewRow(r["item"], [(name, arrays[key]) for name, key in r["views"]]) for r in record["views"]],
             reconstructions=[_reconstruction_of(r, arrays) for r in record["reconstructions"]],
             embedding=None if record["embedding"] is None else _map_of(record["embedding"], arrays),
+            looks=[_look_of(r, arrays) for r in record["looks"]],
+            examples=[
+                Example(**{**r, "pictures": [(name, arrays[key]) for name, key in r["pictures"]]})
+                for r in record["examples"]
+            ],
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
         return None
@@ -185,6 +235,11 @@ def load(run: Path) -> Album | None:
 def _reconstruction_of(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Reconstruction:
     before, visible, filled = (arrays[key] for key in record["pictures"])
     return Reconstruction(record["item"], before, visible, filled, record["error"])
+
+
+def _look_of(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Look:
+    before, seen = (arrays[key] for key in record["pictures"])
+    return Look(record["item"], before, seen, record["top"])
 
 
 def _map_of(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> EmbeddingMap:

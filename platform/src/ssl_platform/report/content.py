@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +12,12 @@ from ssl_platform.errors import UsageError
 from ssl_platform.report import album as albums
 from ssl_platform.report import analysis_section
 from ssl_platform.report.album import Album
+from ssl_platform.report.comparison_sections import Told
+from ssl_platform.report.comparison_sections import figures as comparison_figures
 from ssl_platform.report.curves import Chart, further_charts, loss_chart
 from ssl_platform.report.figures import Figure, Score, figures_of, scores_of
 from ssl_platform.report.health_charts import health_charts
+from ssl_platform.report.panels import Panel, panels_of
 from ssl_platform.report.redaction import Redaction
 from ssl_platform.report.texts import commands_of, environment_of, methods_of, quarantine_of, settings_of, text_of
 from ssl_platform.train.metrics import read_rows
@@ -44,6 +48,8 @@ class Content:
         methods, citation: texts.
         error: why the run failed.
         analysis: what a representation knows, of an analysis.
+        comparison: the table, of a comparison.
+        panels: what was predicted for the test items, a protocol each.
     """
 
     command: str
@@ -68,6 +74,8 @@ class Content:
     citation: str = ""
     error: str = ""
     analysis: analysis_section.Analysis | None = None
+    comparison: Told | None = None
+    panels: list[Panel] = field(default_factory=list)
 
 
 def collect(run: Path, anonymous: bool = False) -> Content:
@@ -97,16 +105,19 @@ def collect(run: Path, anonymous: bool = False) -> Content:
     methods, reasons = methods_of(run)
     shown = None if album is None else redaction.album(album)
     loss = loss_chart(rows, facts.get("trivial"))
+    comparison = Told.of(_comparison(run), anonymous) if result.get("command") == "compare" else None
     return Content(
         command=str(result.get("command", "run")),
         status=str(result.get("status", "")),
-        about=_about(config, result),
+        about=_about(config, result, redaction),
         verdict=str(health.get("verdict", "")) if result.get("command") == "pretrain" else "",
         cause=str(health.get("cause", "")),
         banner=sensitive and not anonymous,
         anonymous=anonymous,
-        figures=list(figures_of(result, facts, untrained)),
-        scores=list(scores_of(result)),
+        figures=list(figures_of(result, facts, untrained))
+        if comparison is None
+        else comparison_figures(comparison, result),
+        scores=list(scores_of(result)) if comparison is None else [],
         overlap=str(result.get("overlap") or ""),
         curves=([loss] if loss else []) + further_charts(rows),
         health=health_charts(rows, untrained),
@@ -120,7 +131,17 @@ def collect(run: Path, anonymous: bool = False) -> Content:
         citation=text_of(run / "CITATION.bib"),
         error=redaction.message(str(result["error"])) if result.get("error") else "",
         analysis=analysis,
+        comparison=comparison,
+        panels=[] if comparison is not None else panels_of(run, result, redaction),
     )
+
+
+def _comparison(run: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((run / "compare.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _sensitive(domain: Any) -> bool:
@@ -137,6 +158,11 @@ def _sensitive(domain: Any) -> bool:
     return bool(kind.sensitive)
 
 
-def _about(config: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
-    words = [config.get("domain"), *((config.get(key) or {}).get("name") for key in ("objective", "backbone"))]
-    return [str(word) for word in words if word] or [str(result.get("task") or result.get("command"))]
+def _about(config: Mapping[str, Any], result: Mapping[str, Any], redaction: Redaction) -> list[str]:
+    """What ran: of pretraining domain, objective and backbone, of an evaluation domain, task and encoder."""
+    names = [(config.get(key) or {}).get("name") for key in ("objective", "backbone")]
+    if result.get("command") != "pretrain":
+        encoder = "" if redaction.anonymous else Path(str(result.get("encoder") or "")).name
+        names = [result.get("task"), f"encoder {encoder}" if encoder else None]
+    words = [str(word) for word in (config.get("domain"), *names) if word]
+    return words or [str(result.get("command"))]

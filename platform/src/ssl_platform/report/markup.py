@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 NONE = "\N{EN DASH}"
@@ -54,18 +55,43 @@ def join(children: Iterable[Child]) -> Html:
     return Html("".join(parts))
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[Child]], caption: str, **attributes: Any) -> Html:
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    Attributes:
+        content: what it shows.
+        value: what it is sorted by; the text where None.
+        kind: class of the element.
+        tip: shown when it is pointed at.
+    """
+
+    content: Child
+    value: float | None = None
+    kind: str | None = None
+    tip: str | None = None
+
+    def html(self) -> Html:
+        """The element."""
+        point = {"data_tip": self.tip, "tabindex": "0"} if self.tip else {}
+        return tag("td", self.content, class_=self.kind, data_value=self.value, **point)
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[Child | Cell]], caption: str, **attributes: Any) -> Html:
     """A table whose first column names the row; the caption is for screen readers.
 
     Args:
         head: column names.
-        rows: cells.
+        rows: cells, the first of each names the row.
         caption: what it shows.
         attributes: of the table element.
     """
     body = []
     for first, *rest in rows:
-        body.append(tag("tr", tag("th", first, scope="row"), [tag("td", cell) for cell in rest]))
+        name = first.content if isinstance(first, Cell) else first
+        body.append(
+            tag("tr", tag("th", name, scope="row"), [c.html() if isinstance(c, Cell) else tag("td", c) for c in rest])
+        )
     return tag(
         "div",
         tag(

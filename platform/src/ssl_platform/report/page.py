@@ -16,17 +16,25 @@ from typing import Any
 import numpy as np
 
 from ssl_platform.data.files import replace_file
-from ssl_platform.report import analysis_section, picture_sections, sections
+from ssl_platform.report import (
+    analysis_section,
+    comparison_sections,
+    evaluation_sections,
+    picture_sections,
+    prediction_sections,
+    sections,
+)
 from ssl_platform.report.content import Content, collect
 from ssl_platform.report.markup import Html, tag
 from ssl_platform.report.pictures import data_uri, thumbnail
+from ssl_platform.report.section import Section
 
 NAME, ANONYMOUS_NAME = "report.html", "report-anonymous.html"
 MAX_BYTES = 3_000_000
 _SHRINK = (1.0, 0.7, 0.5, 0.35, 0.2)
 _LEAST_SIDE = 16
 _MAP_CELLS = 4096
-_SCRIPTS = ("chart.js", "map.js", "page.js")
+_SCRIPTS = ("chart.js", "map.js", "tables.js", "tips.js", "page.js")
 
 
 def write(run: Path, anonymous: bool = False) -> Path:
@@ -70,12 +78,16 @@ def html(content: Content, factor: float = 1.0) -> str:
         return data_uri(thumbnail(picture, max(min(longest, _LEAST_SIDE), round(longest * factor))))
 
     parts = [
+        *(_compared(content.comparison) if content.comparison is not None else ()),
         sections.scores(content),
         analysis_section.analysis(content.analysis),
+        *prediction_sections.sections(content),
+        evaluation_sections.examples(content, encode),
         sections.health(content),
         sections.curves(content),
         picture_sections.reconstructions(content, encode),
         picture_sections.views(content, encode),
+        evaluation_sections.looks(content, encode),
         picture_sections.embedding(content),
         picture_sections.neighbours(content, encode),
         sections.quarantine(content),
@@ -96,6 +108,15 @@ def html(content: Content, factor: float = 1.0) -> str:
         tag("script", Html(script())),
     )
     return f"<!doctype html>\n{tag('html', _head(content), body, lang='en')}\n"
+
+
+def _compared(found: comparison_sections.Told) -> list[Section | None]:
+    return [
+        comparison_sections.overview(found),
+        *comparison_sections.metrics(found),
+        comparison_sections.differences(found),
+        comparison_sections.costs(found),
+    ]
 
 
 def _missing(content: Content) -> Html | None:

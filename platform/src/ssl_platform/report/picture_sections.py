@@ -28,7 +28,7 @@ def views(content: Content, encode: Encode) -> Section | None:
     few = len(content.album.views[0].views) <= 2
     for i, row in enumerate(content.album.views):
         cells = [
-            tag("figure", image(p, f"{name}, item {row.item}", encode), _caption(name, again=i > 0 and not few))
+            tag("figure", image(p, f"{name}, item {row.item}", encode), under(name, again=i > 0 and not few))
             for name, p in row.views
         ]
         rows.append(tag("div", cells, class_="strip"))
@@ -36,11 +36,11 @@ def views(content: Content, encode: Encode) -> Section | None:
         "The first samples of the run: the window as it is read, then every view made of it. Views that look alike "
         "teach little; views in which nothing of the object is left teach nothing."
     )
-    body = tag("div", lead(text), _scrolled(rows, "Views of samples", "few" if few else "many"))
+    body = tag("div", lead(text), scrolled(rows, "Views of samples", "few" if few else "many"))
     return Section("views", "Views", "Views", body)
 
 
-def _caption(text: str, *, again: bool) -> Html:
+def under(text: str, *, again: bool) -> Html:
     """The name under a picture; a wide screen shows it once a column."""
     return tag("figcaption", text, class_="again" if again else None)
 
@@ -60,7 +60,7 @@ def reconstructions(content: Content, encode: Encode) -> Section | None:
         for name, picture, kind, caption in parts:
             words = f"{caption} {one.error:.3g}" if name == "prediction" else caption
             shown = image(picture, f"{name}, item {one.item}", encode, class_=kind)
-            cells.append(tag("figure", shown, _caption(words, again=i > 0 and name != "prediction")))
+            cells.append(tag("figure", shown, under(words, again=i > 0 and name != "prediction")))
         rows.append(tag("div", cells, class_="strip"))
     ratio = content.album.facts.get("mask_ratio")
     hidden = f"{ratio:.0%} of the tokens" if isinstance(ratio, float) else "the tokens"
@@ -68,11 +68,12 @@ def reconstructions(content: Content, encode: Encode) -> Section | None:
         f"{hidden} are hidden (hatched) and predicted from the others. Where the loss normalises each patch, its own "
         "mean and contrast are put back for this picture, so judge the shapes inside patches, not their brightness."
     )
-    body = tag("div", lead(text), _scrolled(rows, "Reconstructions of samples"))
+    body = tag("div", lead(text), scrolled(rows, "Reconstructions of samples"))
     return Section("reconstructions", "Reconstructions", "Reconstructions", body)
 
 
-def _scrolled(rows: list[Html], label: str, kind: str = "") -> Html:
+def scrolled(rows: list[Html], label: str, kind: str = "") -> Html:
+    """Rows of pictures that a narrow screen scrolls."""
     return tag("div", rows, class_=f"strips card scroll {kind}".rstrip(), tabindex="0", role="region", aria_label=label)
 
 
@@ -129,7 +130,7 @@ def neighbours(content: Content, encode: Encode) -> Section | None:
         "The most similar items of other groups (patients, places, speakers), by cosine. ✓ marks those with the label "
         "of the item asked about, on the left."
     )
-    body = tag("div", lead(text), _scrolled(rows, "Nearest neighbours"))
+    body = tag("div", lead(text), scrolled(rows, "Nearest neighbours"))
     return Section("neighbours", "Nearest neighbours", "Neighbours", body)
 
 

@@ -11,9 +11,26 @@ from ssl_platform import encoder as encoder_files
 from ssl_platform.configure import configure
 from ssl_platform.data.leaks import pretraining_rows
 from ssl_platform.opening import open_data
+from ssl_platform.report import evaluation_snapshot, snapshot
 from ssl_platform.report.snapshot import Subject
 from ssl_platform.train.assemble import assemble
+from ssl_platform.train.run import read_result
 from ssl_platform.train.scale import RunSize
+from ssl_platform.transfer.opening import open_transfer
+
+
+def take_again(run: Path) -> None:
+    """Make the pictures of a run of `pretrain`, `probe` or `finetune` from its folder.
+
+    Raises:
+        UsageError: data or encoder are gone or changed.
+    """
+    command = str((read_result(run) or {}).get("command"))
+    if command == "pretrain":
+        snapshot.take(run, rebuild(run))
+        return
+    config = configure(command, recipes=[str(run / "config.yaml")], run=str(run))
+    evaluation_snapshot.take(run, open_transfer(config))
 
 
 def rebuild(run: Path) -> Subject:

@@ -14,11 +14,10 @@ from ssl_platform.nn.backbone import Backbone, Normaliser
 from ssl_platform.nn.decoder import MaskedDecoder
 from ssl_platform.objectives.base import Export
 from ssl_platform.report.album import Reconstruction
+from ssl_platform.report.paint import showing
 from ssl_platform.report.pictures import thumbnail
 from ssl_platform.types import View
 
-_FOLLOWS = 100
-"""Grey levels by which a pixel must change with the masked cells to be one of them."""
 Render = Callable[[np.ndarray, View], np.ndarray]
 
 
@@ -101,7 +100,7 @@ def pictures(
         valid = None if view.channel_valid is None else view.channel_valid[i : i + 1]
         one = view.replace(x=view.x[i : i + 1], channel_valid=valid)
         shown = render(before[i], one)
-        hidden = _hidden(before[i], masks[i], partial(_swapped, render, one))
+        hidden = showing(before[i], masks[i], partial(_swapped, render, one))
         alpha = np.where(hidden, 0, 255).astype(np.uint8)[..., None]
         colour = shown[..., None] if shown.ndim == 2 else shown
         visible = np.concatenate([np.where(hidden[..., None], 0, colour).astype(np.uint8), alpha], axis=2)
@@ -113,20 +112,3 @@ def pictures(
 
 def _swapped(render: Render, view: View, x: np.ndarray) -> np.ndarray:
     return render(x, view)
-
-
-def _hidden(x: np.ndarray, masked: np.ndarray, render: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """`[H, W]` bool, which pixels of a picture show masked cells.
-
-    A domain's picture may cut, turn, join and rescale in any way, so masked cells are told by what they do: two
-    fillings that are each other's opposite change the pixels that show them. Constants suffice for projections,
-    checkers for slices that are masked as a whole.
-    """
-    low, high = (float(v) for v in np.percentile(x, (0.5, 99.5)))
-    parity = np.indices(x.shape[1:]).sum(axis=0) % 2 == 0
-    apart: np.ndarray = np.zeros((), dtype=np.int16)
-    for first in (np.ones_like(parity), parity):
-        fillings = (np.where(first, low, high), np.where(first, high, low))
-        pair = [render(np.where(masked, filling, x).astype(x.dtype)).astype(np.int16) for filling in fillings]
-        apart = np.maximum(apart, np.abs(pair[0] - pair[1]))
-    return np.asarray((apart if apart.ndim == 2 else apart.max(axis=2)) > _FOLLOWS)

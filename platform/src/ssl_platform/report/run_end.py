@@ -6,16 +6,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssl_platform.data.files import replace_file
 from ssl_platform.data.quarantine import one_line
-from ssl_platform.errors import RunStopped
+from ssl_platform.errors import RunFailed, RunStopped, UsageError
 from ssl_platform.report import album as albums
 from ssl_platform.report import page
 from ssl_platform.train.run import read_result
 
 if TYPE_CHECKING:
+    from ssl_platform.train.run import RunFolder
     from ssl_platform.train.session import Session
+    from ssl_platform.transfer.opening import Opened
 
 Echo = Callable[[str], None]
+_TABLES = {".md": "compare.md", ".csv": "compare.csv", ".html": page.NAME}
 
 
 def after_training(session: Session) -> None:
@@ -43,6 +47,22 @@ def after_training(session: Session) -> None:
         folder.say(f"warning: no report ({one_line(error)}); ssl-platform report {folder.path} tries again")
 
 
+def pictures_of(folder: RunFolder, opened: Opened) -> None:
+    """Pictures of an evaluation that is done; its folder is still open.
+
+    Raises:
+        RunStopped: a signal came; predictions and numbers are saved already.
+    """
+    try:
+        from ssl_platform.report.evaluation_snapshot import take
+
+        take(folder.path, opened)
+    except RunStopped:
+        raise
+    except Exception as error:
+        folder.say(f"warning: no pictures ({one_line(error)}); ssl-platform report {folder.path} tries again")
+
+
 def after_evaluation(result: Mapping[str, Any], echo: Echo = print) -> None:
     """The page of a finished evaluation, from what `result.json` holds."""
     run = (result.get("paths") or {}).get("run")
@@ -52,6 +72,38 @@ def after_evaluation(result: Mapping[str, Any], echo: Echo = print) -> None:
         echo(f"report {page.write(Path(run))}")
     except Exception as error:
         echo(f"warning: no report ({one_line(error)}); ssl-platform report {run} tries again")
+
+
+def check_out(path: Path) -> Path:
+    """The file a comparison is written to besides its folder.
+
+    Raises:
+        UsageError: its ending is none of a table's, or its folder is missing.
+    """
+    if path.suffix.lower() not in _TABLES:
+        raise UsageError(f"--out {path}: a table is written as {', '.join(_TABLES)}; choose one of these endings")
+    if not path.parent.is_dir():
+        raise UsageError(f"--out {path}: there is no folder {path.parent}; make it first")
+    return path
+
+
+def after_comparison(result: Mapping[str, Any], out: Path | None, echo: Echo = print) -> None:
+    """The page of a comparison, and its table where it was asked for.
+
+    Args:
+        result: `result.json`.
+        out: from `check_out`.
+        echo: takes lines for the user.
+    """
+    after_evaluation(result, echo)
+    if out is None:
+        return
+    written = Path(result["paths"]["run"]) / _TABLES[out.suffix.lower()]
+    if not written.exists():
+        raise RunFailed(f"--out {out}: the page could not be written; the table is in {written.parent}")
+    with replace_file(out) as temporary:
+        temporary.write_bytes(written.read_bytes())
+    echo(f"out {out}")
 
 
 def report(run: Path, anonymous: bool = False, echo: Echo = print) -> Path:
@@ -70,10 +122,9 @@ def report(run: Path, anonymous: bool = False, echo: Echo = print) -> Path:
     """
     if _wants_album(run):
         try:
-            from ssl_platform.report.rebuild import rebuild
-            from ssl_platform.report.snapshot import take
+            from ssl_platform.report.rebuild import take_again
 
-            take(run, rebuild(run))
+            take_again(run)
         except Exception as error:
             echo(f"without new pictures: {one_line(error)}")
     return page.write(run, anonymous=anonymous)
@@ -82,7 +133,11 @@ def report(run: Path, anonymous: bool = False, echo: Echo = print) -> Path:
 def _wants_album(run: Path) -> bool:
     """Whether there are weights that the album does not show."""
     result = read_result(run)
-    if result is None or result.get("command") != "pretrain" or not (run / "encoder.safetensors").exists():
+    if result is None:
         return False
     found = albums.load(run)
+    if result.get("command") in ("probe", "finetune"):
+        return found is None and result.get("status") == "done"
+    if result.get("command") != "pretrain" or not (run / "encoder.safetensors").exists():
+        return False
     return found is None or int(found.facts.get("step", -1)) < int(result.get("steps") or 0)

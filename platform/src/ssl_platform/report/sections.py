@@ -26,6 +26,8 @@ def head(content: Content) -> Html:
     if content.verdict:
         title = _WORDS.get(content.verdict, content.verdict)
         cause = content.cause
+    elif content.comparison is not None:
+        title, cause = content.comparison.title()
     elif content.scores:
         title = f"{content.scores[0].name} {content.scores[0].value}"
         cause = _beside(content.scores[0])

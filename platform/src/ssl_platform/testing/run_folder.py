@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ssl_platform.report import album as albums
-from ssl_platform.report.album import Album, EmbeddingMap, Neighbours, Reconstruction, ViewRow
+from ssl_platform.report.album import Album, EmbeddingMap, Example, Look, Neighbours, Reconstruction, ViewRow
 
 CLASSES = ("benign", "malignant")
 HEALTH = ("effective_rank", "spread", "alignment", "uniformity", "teacher_entropy", "teacher_usage", "knn")
@@ -99,8 +99,8 @@ def _write_metrics(path: Path, loss: list[float]) -> None:
                 table.writerow({"step": step} | {f"health/{n}": v for n, v in zip(HEALTH, looks, strict=True)})
 
 
-def album(items: int, *, sensitive: bool = True, names: tuple[str, ...] = ()) -> Album:
-    """Pictures of noise, and two clusters of items."""
+def album(items: int, *, sensitive: bool = True, names: tuple[str, ...] = (), evaluated: bool = False) -> Album:
+    """Pictures of noise, and two clusters of items; of an evaluation with examples."""
     rng = np.random.default_rng(0)
 
     def picture(*shape: int) -> np.ndarray:
@@ -123,6 +123,11 @@ def album(items: int, *, sensitive: bool = True, names: tuple[str, ...] = ()) ->
         },
         views=[ViewRow(ids[i], [("as read", picture(24, 72)), ("global", picture(24, 72, 3))]) for i in range(3)],
         reconstructions=[Reconstruction(ids[i], picture(24, 72), visible, picture(24, 72), 0.8) for i in range(2)],
+        looks=[Look(item, picture(24, 24), picture(24, 24, 3), 0.31) for item in ids[:2]],
+        examples=[
+            Example(item, [("item", picture(24, 30))], CLASSES[i % 2], CLASSES[0], i % 2 == 0, 0.9)
+            for i, item in enumerate(ids[: 4 * evaluated])
+        ],
         embedding=EmbeddingMap(
             places=places,
             items=ids,

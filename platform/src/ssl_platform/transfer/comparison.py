@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
+from ssl_platform.data.progress import Bar
 from ssl_platform.transfer.evaluation import as_result
 from ssl_platform.transfer.repeats import Cell, difference
 from ssl_platform.types import Metric
@@ -153,15 +155,19 @@ def tabulated(cells: Sequence[Cell], costs: Sequence[Cost], about: dict[str, Any
     order = list(dict.fromkeys(cell.metric for cell in cells))
     sorted_cells = sorted(cells, key=lambda cell: order.index(cell.metric))
     known = {(cell.run, cell.metric, cell.labels): cell for cell in cells}
-    rows = [_row(cell, known) for cell in sorted_cells]
-    pairs = []
+    couples = []
     for metric, labels in dict.fromkeys((cell.metric, cell.labels) for cell in sorted_cells):
-        of_one = [
-            c for c in sorted_cells if (c.metric, c.labels) == (metric, labels) and c.run not in (RANDOM, SCRATCH)
-        ]
-        for a, b in combinations(of_one, 2):
+        alike = [cell for cell in sorted_cells if (cell.metric, cell.labels) == (metric, labels)]
+        couples += list(combinations([cell for cell in alike if cell.run not in (RANDOM, SCRATCH)], 2))
+    rows, pairs = [], []
+    with Bar("paired intervals", sys.stderr) as bar:
+        for cell in sorted_cells:
+            rows.append(_row(cell, known))
+            bar(len(rows), len(sorted_cells) + len(couples))
+        for a, b in couples:
             found = difference(a, b)
-            pairs.append(Pair(metric, labels, a.run, b.run, found.main, found.besides))
+            pairs.append(Pair(a.metric, a.labels, a.run, b.run, found.main, found.besides))
+            bar(len(rows) + len(pairs), len(rows) + len(couples))
     return Table(rows, pairs, list(costs), _missing(rows), about)
 
 

@@ -17,17 +17,19 @@ from ssl_platform.transfer.evaluation import Outcome, as_result, check_fit, eval
 from ssl_platform.transfer.features import ItemFeatures
 from ssl_platform.transfer.forms import embed_forms
 from ssl_platform.transfer.opening import RANDOM, Opened, open_transfer, untrained_like
-from ssl_platform.transfer.running import running
+from ssl_platform.transfer.running import AtEnd, running
+from ssl_platform.transfer.stored_predictions import PREFIX, RANDOM_PREFIX
 from ssl_platform.transfer.task import Task
 
 DEFAULT = ("knn", "linear")
 
 
-def probe(config: RunConfig) -> dict[str, Any]:
+def probe(config: RunConfig, *, at_end: AtEnd | None = None) -> dict[str, Any]:
     """Evaluate an encoder under protocols that do not change it.
 
     Args:
         config: names encoder, data, labels and protocols.
+        at_end: called when everything is written, while the data is at hand.
 
     Returns:
         What `result.json` holds; metrics are named `protocol/metric`, the baseline is the same architecture with random
@@ -50,6 +52,8 @@ def probe(config: RunConfig) -> dict[str, Any]:
             untrained = untrained_like(opened.encoder, config.seed)
             beside["random"] = measure(opened, untrained, names, "embed, random weights")
         record(folder, opened, found, beside)
+        if at_end is not None:
+            at_end(folder, opened)
     return folder.result
 
 
@@ -89,7 +93,9 @@ def record(
         folder.say(line_of(name, metric, others))
         beside[name] = {word: as_result({name: m})[name] for word, m in others}
     for name, outcome in found.items():
-        write_predictions(folder.file(f"predictions_{name}.csv"), outcome, opened.task)
+        write_predictions(folder.file(f"{PREFIX}{name}.csv"), outcome, opened.task)
+    for name, outcome in baselines.get("random", {}).items():
+        write_predictions(folder.file(f"{RANDOM_PREFIX}{name}.csv"), outcome, opened.task)
     for line in opened.left_out():
         folder.say(line)
     folder.update(

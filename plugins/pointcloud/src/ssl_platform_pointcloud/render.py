@@ -10,6 +10,8 @@ from ssl_platform_pointcloud.fields import COLOUR
 
 SIDE = 96
 _DARKEST = 0.35
+_COVERED = 0.5
+"""Share of the picture that the points would cover if none hid another."""
 
 
 def render(x: np.ndarray, channels: Sequence[str]) -> np.ndarray:
@@ -40,10 +42,13 @@ def render(x: np.ndarray, channels: Sequence[str]) -> np.ndarray:
 def _picture(
     across: np.ndarray, up: np.ndarray, near: np.ndarray, shade: np.ndarray, shape: tuple[int, ...]
 ) -> np.ndarray:
-    """Points by their cell, the nearest on top."""
+    """Points as squares, large where there are few, the nearest on top."""
+    side = int(np.clip(round((_COVERED * SIDE**2 / len(near)) ** 0.5), 1, 4))
     order = np.argsort(near, kind="stable")
     light = (_DARKEST + (1 - _DARKEST) * near[order, None]) * shade[order] * 255
-    row, column = ((v[order] * (SIDE - 1)).round().astype(int) for v in (1 - up, across))
+    row, column = ((v[order] * (SIDE - side)).round().astype(int) for v in (1 - up, across))
     picture = np.zeros(shape, np.uint8)
-    picture[row, column] = light.round().astype(np.uint8).squeeze(-1) if len(shape) == 2 else light.round()
+    shown = light.round().astype(np.uint8).squeeze(-1) if len(shape) == 2 else light.round().astype(np.uint8)
+    down, right = np.indices((side, side)).reshape(2, -1)
+    picture[row[:, None] + down, column[:, None] + right] = shown[:, None]
     return picture
