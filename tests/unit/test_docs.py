@@ -11,7 +11,7 @@ import pytest
 from ssl_platform.cli.main import COMMANDS, app
 from ssl_platform.config.compose import schema_keys
 from ssl_platform.config.schema import RunConfig
-from ssl_platform.plugins import HOOKS
+from ssl_platform.plugins import HOOKS, registry
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
@@ -28,6 +28,11 @@ def test_every_command_and_option_is_documented(name: str) -> None:
         for word in parameter.opts:
             if word.startswith("--"):
                 assert word in (PAGE if word in everywhere else row), f"{name} {word}"
+
+
+def test_every_protocol_has_a_row() -> None:
+    for declared in registry().protocols():
+        assert f"| `{declared.name}` |" in PAGE, declared.name
 
 
 def test_every_key_is_documented() -> None:

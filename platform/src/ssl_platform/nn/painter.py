@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from ssl_platform.nn.patches import crop
 from ssl_platform.nn.sparse import CONV
 
-_RISE = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_RISE: tuple[type[nn.Module], ...] = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _COARSE = 4  # cells an axis at which painting starts, or less
 
 
@@ -48,9 +48,12 @@ class Painter(nn.Module):
         self.first = sample_norm(self.width)
         rises = zip(itertools.pairwise(widths), itertools.pairwise(self.sizes), strict=False)
         self.rises = nn.ModuleList(
-            [nn.Sequential(_rise(a, b, *sizes, bias=False), sample_norm(b), nn.ReLU()) for (a, b), sizes in rises]
+            [
+                nn.Sequential(_rise(a, b, before, after, bias=False), sample_norm(b), nn.ReLU())
+                for (a, b), (before, after) in rises
+            ]
         )
-        self.head = _rise(widths[-1], outputs, *self.sizes[-2:])
+        self.head = _rise(widths[-1], outputs, self.sizes[-2], self.sizes[-1])
 
     def forward(self, code: Tensor) -> Tensor:
         """`[B, in_dim]` to `[B, C, *size]`."""
@@ -63,10 +66,8 @@ class Painter(nn.Module):
 def _rise(channels: int, outputs: int, before: Sequence[int], after: Sequence[int], bias: bool = True) -> nn.Module:
     """A transposed convolution that doubles the axes which grow and keeps those that do not."""
     strides = [2 if b > a else 1 for a, b in zip(before, after, strict=True)]
-    made: nn.Module = _RISE[len(before) - 1](
-        channels, outputs, tuple(2 + s for s in strides), tuple(strides), padding=1, bias=bias
-    )
-    return made
+    kernel = tuple(2 + s for s in strides)
+    return _RISE[len(before) - 1](channels, outputs, kernel, tuple(strides), padding=1, bias=bias)
 
 
 class Critic(nn.Module):
