@@ -12,7 +12,7 @@ from ssl_platform.errors import UsageError
 from ssl_platform.report import album as albums
 from ssl_platform.report import analysis_section
 from ssl_platform.report.album import Album
-from ssl_platform.report.comparison_sections import Told
+from ssl_platform.report.comparison_content import Told
 from ssl_platform.report.comparison_sections import figures as comparison_figures
 from ssl_platform.report.curves import Chart, further_charts, loss_chart
 from ssl_platform.report.figures import Figure, Score, figures_of, scores_of

@@ -24,6 +24,7 @@ from ssl_platform.report import (
     prediction_sections,
     sections,
 )
+from ssl_platform.report.comparison_content import Told
 from ssl_platform.report.content import Content, collect
 from ssl_platform.report.markup import Html, tag
 from ssl_platform.report.pictures import data_uri, thumbnail
@@ -110,7 +111,7 @@ def html(content: Content, factor: float = 1.0) -> str:
     return f"<!doctype html>\n{tag('html', _head(content), body, lang='en')}\n"
 
 
-def _compared(found: comparison_sections.Told) -> list[Section | None]:
+def _compared(found: Told) -> list[Section | None]:
     return [
         comparison_sections.overview(found),
         *comparison_sections.metrics(found),
