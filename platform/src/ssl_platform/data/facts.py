@@ -55,6 +55,7 @@ class Facts:
         unmatched_labels: names in the source that fit no item.
         unmatched_items: ids of items that no source speaks of, when there is a source.
         notes: lines to print.
+        values: what occurs in the mask of each entry, none where there is no mask; empty before masks are read.
     """
 
     row: np.ndarray
@@ -74,6 +75,7 @@ class Facts:
     unmatched_labels: tuple[str, ...] = ()
     unmatched_items: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    values: tuple[frozenset[int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.row)

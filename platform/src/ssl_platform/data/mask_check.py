@@ -47,23 +47,29 @@ def check_masks(
     quarantined: dict[str, str] = {}
     cells: dict[int, int] = {}
     masks = list(facts.mask)
-    outcome: dict[tuple[int, str], str | None] = {}
+    outcome: dict[tuple[int, str], str | frozenset[int]] = {}
+    values: list[frozenset[int]] = [frozenset()] * len(masks)
     for entry, path in enumerate(facts.mask):
         pair = (int(facts.row[entry]), path)
         if path and pair not in outcome:
             outcome[pair] = _count(rows[pair[0]], Path(path), read, cells)
-        why = outcome.get(pair)
-        if why is not None:
-            masks[entry], quarantined[path] = "", why
+        found = outcome.get(pair, frozenset())
+        if isinstance(found, str):
+            masks[entry], quarantined[path] = "", found
+        else:
+            values[entry] = found - {ignore}
     if any(facts.mask) and not any(masks):
         path, why = next(iter(quarantined.items()))
         raise DataError(f"no mask fits its image: {path}: {why}")
     cells.pop(ignore, None)
-    return CheckedMasks(_with_classes(replace(facts, mask=tuple(masks)), cells, quarantined), quarantined, cells)
+    facts = replace(facts, mask=tuple(masks), values=tuple(values))
+    return CheckedMasks(_with_classes(facts, cells, quarantined), quarantined, cells)
 
 
-def _count(row: Row, path: Path, read: Callable[[Row, Path], np.ndarray], cells: dict[int, int]) -> str | None:
-    """Add a mask's values to the counts, or say why it does not fit."""
+def _count(
+    row: Row, path: Path, read: Callable[[Row, Path], np.ndarray], cells: dict[int, int]
+) -> str | frozenset[int]:
+    """Add a mask's values to the counts and return which they are, or say why it does not fit."""
     try:
         values, counts = np.unique(read(row, path), return_counts=True)
     except Misfit as error:
@@ -73,7 +79,7 @@ def _count(row: Row, path: Path, read: Callable[[Row, Path], np.ndarray], cells:
         raise DataError(f"mask {path} of {row.id!r} cannot be read ({why}): correct it, or leave it out") from error
     for value, count in zip(values.tolist(), counts.tolist(), strict=True):
         cells[int(value)] = cells.get(int(value), 0) + int(count)
-    return None
+    return frozenset(int(value) for value in values)
 
 
 def _with_classes(facts: Facts, cells: Mapping[int, int], quarantined: Mapping[str, str]) -> Facts:

@@ -65,9 +65,43 @@ def choose_parts(opened: Opened) -> Parts:
     for name, entries in (("train", train), ("test", test)):
         if not len(entries):
             raise LabelError(f"no labelled {name} items: label more, or give a split column")
+    lines += _check_classes(opened, train, test, fold)
     if not len(validation):
         lines.append("finetune: no validation items, so the weights of the last step are kept")
     return Parts(facts, train, validation, test, reader_processes(config), lines)
+
+
+def _check_classes(opened: Opened, train: np.ndarray, test: np.ndarray, fold: int) -> list[str]:
+    """Lines about classes that the drawn training labels lack.
+
+    Whole items of a class that is tested and not trained are refused with the split; masks are looked at here, where it
+    is known which of them are read.
+
+    Raises:
+        LabelError: all training items are of one class, or a class of the test masks is in no mask of the train part.
+    """
+    facts, layout = opened.data.facts, opened.data.facts.layout
+    assert layout is not None
+    if layout.kind == "classification" and len(np.unique(facts.target[train])) < 2:
+        only = layout.classes[int(facts.target[train[0]])]
+        raise LabelError(
+            f"all {len(train)} training items are of class {only!r}: a model needs two classes to tell apart"
+        )
+    if layout.kind != "segmentation" or not facts.values or opened.config.labels.unseen == "allow":
+        return []
+    part = np.flatnonzero(opened.data.splits.codes[fold - 1] == 1)
+    drawn, whole = (frozenset().union(*(facts.values[i] for i in entries)) for entries in (train, part))
+    lines = []
+    for value, name in zip(layout.values, layout.classes, strict=True):
+        has = [int(i) for i in test if value in facts.values[i]]
+        if has and value not in whole:
+            raise LabelError(
+                f"class {name!r} is in the mask of the test item {facts.id[has[0]]!r} and in no training mask: drop the "
+                "class, or give a split column (labels.unseen=allow leaves it as it is)"
+            )
+        if has and value not in drawn:
+            lines.append(f"labels: class {name!r} is in none of the {len(train)} training masks drawn")
+    return lines
 
 
 def recipe_of(
