@@ -57,7 +57,7 @@ class Told:
 
     def title(self) -> tuple[str, str]:
         """How many runs, and beside what."""
-        count = sum(name not in BASELINES for name in self.runs)
+        count = sum(name not in BASELINES for name in self.runs) or len(self.runs)
         words = {str(row["baseline"]) for row in self.rows if row["baseline"]} | {*self.runs} & {*BASELINES}
         beside = " and ".join(_WORDS[word] for word in sorted(words))
         return f"{count} {'run' if count == 1 else 'runs'} side by side", f"Beside {beside}." if beside else ""

@@ -112,7 +112,7 @@ def collect(run: Path, anonymous: bool = False) -> Content:
         about=_about(config, result, redaction),
         verdict=str(health.get("verdict", "")) if result.get("command") == "pretrain" else "",
         cause=str(health.get("cause", "")),
-        banner=sensitive and not anonymous,
+        banner=sensitive and not anonymous and comparison is None,
         anonymous=anonymous,
         figures=list(figures_of(result, facts, untrained))
         if comparison is None

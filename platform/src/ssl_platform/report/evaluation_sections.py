@@ -67,7 +67,8 @@ def _masks(content: Content, found: list[Example], encode: Encode) -> Section:
     text = (
         "Test items where most of what is marked is seen: the reference and the prediction, each class in its colour."
     )
-    body = tag("div", lead(text), key, scrolled(rows, "Reference and prediction on test items"))
+    label = "Reference and prediction on test items"
+    body = tag("div", lead(text), key, scrolled(rows, label, _shape(found[0].pictures[0][1]) or ""))
     return Section("examples", "Overlays", "Overlays", body)
 
 
