@@ -16,9 +16,9 @@ from ssl_platform.cli.options import data_options, encoder_option, overrides_arg
 @click.option(
     "--protocol",
     metavar="P[,P...]",
-    help="knn, linear, svm, attentive, mil, fewshot, retrieval..",
+    help="knn, linear, linear-layers, svm, attentive, fewshot, semi-supervised, clustering..: docs/command_line.md",
 )
-@click.option("--task", metavar="T", help="Where labels leave it open; or retrieval, mil, fewshot, label-propagation.")
+@click.option("--task", metavar="T", help="Where labels leave it open; or retrieval, fewshot, clustering, anomaly..")
 @run_option
 @overrides_argument
 def command(overrides: tuple[str, ...], **options: Any) -> None:

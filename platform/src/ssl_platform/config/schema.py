@@ -225,19 +225,21 @@ class ProbeConfig(Section):
         "(linear-layers, linear-sgd)",
     )
     pooling: list[Literal["cls", "mean", "max"]] = Field(
-        ["cls", "mean", "max"], description="how the tokens of a block become one vector (linear-layers, linear-sgd)"
+        ["cls", "mean", "max"],
+        min_length=1,
+        description="how the tokens of a block become one vector (linear-layers, linear-sgd)",
     )
     costs: list[Annotated[float, Field(gt=0)]] = Field(
-        [1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0], description="values of C that validation chooses from (svm)"
+        [1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0], min_length=1, description="values of C that validation chooses from (svm)"
     )
     fractions: list[Annotated[float, Field(gt=0, le=1)]] = Field(
-        [0.01, 0.1], description="shares of the training labels (semi-supervised)"
+        [0.01, 0.1], min_length=1, description="shares of the training labels (semi-supervised)"
     )
     counts: list[Annotated[int, Field(ge=1)]] | Literal["auto"] = Field(
         "auto", description="numbers of training labels; auto: halves of all, down to one a class (label-utility)"
     )
     draws: list[Annotated[int, Field(ge=0)]] = Field(
-        [0, 1, 2, 3, 4], description="draws of labels, as of labels.draw (semi-supervised, label-utility)"
+        [0, 1, 2, 3, 4], min_length=1, description="draws of labels, as of labels.draw (semi-supervised, label-utility)"
     )
     scratch: list[str] = Field(
         [],

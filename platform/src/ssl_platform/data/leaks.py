@@ -105,7 +105,8 @@ def check_classes(facts: Facts, codes: np.ndarray) -> None:
         where = f"fold {k}" if len(codes) > 1 else "test"
         raise LabelError(
             f"class {name!r} is in {where} ({example!r}) and not in train: it occurs in "
-            f"{counted(len(groups), 'group')}; merge or drop the class, or give a split column"
+            f"{counted(len(groups), 'group')}; merge or drop the class, or give a split column "
+            "(labels.unseen=allow where it is an anomaly)"
         )
 
 

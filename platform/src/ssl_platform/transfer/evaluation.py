@@ -15,7 +15,7 @@ from ssl_platform.encoder import Encoder
 from ssl_platform.errors import ConfigError, LabelError
 from ssl_platform.plugins import ProtocolDeclaration, registry
 from ssl_platform.transfer.features import ItemFeatures
-from ssl_platform.transfer.intervals import over_groups
+from ssl_platform.transfer.intervals import over_groups, over_repeats
 from ssl_platform.transfer.metrics import metrics_of
 from ssl_platform.transfer.opening import Opened
 from ssl_platform.transfer.protocols.answer import Answer, Budget, Function
@@ -42,6 +42,7 @@ class Outcome:
         groups: of the test items, as intervals resample them.
         functions: the metrics as functions of target and score.
         columns: names of the columns of `score` where it holds figures instead of predictions.
+        files: what else is written, by name, a value a round.
     """
 
     metrics: dict[str, Metric]
@@ -52,13 +53,30 @@ class Outcome:
     groups: list[str] = field(default_factory=list)
     functions: Mapping[str, Function] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    files: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 def budget_of(config: RunConfig) -> Budget:
     """The keys `probe.*`."""
     own = config.probe
-    ways = None if own.ways == "auto" else int(own.ways)
-    return Budget(config.seed, own.steps, ways, own.shots, own.queries, own.episodes, tuple(own.recall))
+    return Budget(
+        seed=config.seed,
+        steps=own.steps,
+        costs=tuple(own.costs),
+        fractions=tuple(own.fractions),
+        counts=None if own.counts == "auto" else tuple(own.counts),
+        draws=tuple(own.draws),
+        classifier=own.classifier,
+        ways=None if own.ways == "auto" else int(own.ways),
+        shots=own.shots,
+        queries=own.queries,
+        episodes=own.episodes,
+        recall=tuple(own.recall),
+        clusters=None if own.clusters == "auto" else int(own.clusters),
+        mined=own.mined,
+        heads=own.heads,
+        threshold=own.threshold,
+    )
 
 
 def protocol(name: str) -> ProtocolDeclaration:
@@ -84,6 +102,8 @@ def check_fit(name: str, kind: str, offers: Collection[str]) -> None:
     declared = protocol(name)
     if kind not in declared.tasks:
         fit = [other.name for other in registry().protocols() if kind in other.tasks]
+        if kind == "none":
+            raise ConfigError(f"--protocol {name}: needs labels: give --labels (a table, folders, name:REGEX)")
         what = "masks" if kind == "segmentation" else f"of {kind}"
         others = f"protocols for it: {', '.join(fit)}" if fit else "none is"
         others += "; use finetune (or another --task)" if kind == "segmentation" else ""
@@ -116,18 +136,22 @@ def evaluate(name: str, opened: Opened, encoder: Encoder, features: Mapping[str,
         ConfigError: `labels.unit=group` with a protocol that has no score an item.
     """
     declared, budget = protocol(name), budget_of(opened.config)
-    run, task, unit = registry().load(declared), opened.task, opened.config.labels.unit
+    run, unit, facts = registry().load(declared), opened.config.labels.unit, opened.data.facts
+    if opened.kind == "none":  # nothing tells what is tested: all of it
+        return together([cast(OnEncoder, run)(opened, encoder, np.arange(len(facts)), budget)], {})
+    task = opened.task
+    budget = replace(budget, smallest=min(int(((parts == 1) & facts.labelled).sum()) for parts in opened.codes))
     answers = []
     for number, parts in enumerate(opened.codes):
         if declared.features == "encoder":
-            tested = np.flatnonzero((parts == 3) & opened.data.facts.labelled)
+            tested = np.flatnonzero((parts == 3) & facts.labelled)
             _check_parts(number, test=len(tested))
             answers.append(by_unit(cast(OnEncoder, run)(opened, encoder, tested, budget), unit))
             continue
         form = features[declared.features]
-        train, val, test = (labelled(opened.data.facts, form, np.flatnonzero(parts == code)) for code in (1, 2, 3))
+        train, val, test = (labelled(facts, form, np.flatnonzero(parts == code)) for code in (1, 2, 3))
         _check_parts(number, train=len(train), test=len(test))
-        splits = Splits(train, val, test, few=opened.config.labels.limited)
+        splits = Splits(train, val, test, few=opened.config.labels.limited, parts=form.parts)
         answers.append(by_unit(cast(OnFeatures, run)(splits, task, budget), unit))
     return together(answers, metrics_of(task.kind, task.positive_index))
 
@@ -147,15 +171,19 @@ def together(answers: Sequence[Answer], functions: Mapping[str, Function]) -> Ou
     """
     first = answers[0]
     target, score = (np.concatenate([getattr(a, name) for a in answers]) for name in ("target", "score"))
-    apart = first.over != "groups" and len(answers) > 1  # episodes of one round are not those of another
+    apart = first.over == "episodes" and len(answers) > 1  # episodes of one round are not those of another
     groups = [f"{i}: {group}" if apart else group for i, answer in enumerate(answers) for group in answer.groups]
     ids = [item for answer in answers for item in answer.ids]
     chosen = first.functions or functions
     metrics = {}
     for metric, function in chosen.items():
-        found = over_groups(function, target, score, groups)
-        metrics[metric] = replace(found, ci_over=first.over) if found.ci95 else found
-    return Outcome(metrics, target, score, ids, [a.details for a in answers], groups, chosen, first.columns)
+        if first.over == "groups":
+            metrics[metric] = over_groups(function, target, score, groups)
+        else:
+            metrics[metric] = over_repeats(function, target, score, groups, first.over)
+    files = {name: [answer.files[name] for answer in answers if name in answer.files] for name in first.files}
+    details = [answer.details for answer in answers]
+    return Outcome(metrics, target, score, ids, details, groups, chosen, first.columns, files)
 
 
 def used_rows(facts: Facts, codes: np.ndarray) -> np.ndarray:

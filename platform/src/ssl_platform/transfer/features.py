@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,12 +29,14 @@ class ItemFeatures:
         rows: `[n]` catalog rows that could be read, ascending.
         windows: how items were covered.
         failures: items that could not be read.
+        parts: columns of each candidate by name, of features that are several side by side (`layers`).
     """
 
     values: Tensor
     rows: np.ndarray
     windows: Windows
     failures: list[Substitute] = field(default_factory=list)
+    parts: Mapping[str, slice] = field(default_factory=dict)
 
 
 def covering(catalog: Catalog, domain: Domain, rows: Sequence[int] | np.ndarray, window: Sequence[int]) -> Windows:
@@ -44,10 +46,17 @@ def covering(catalog: Catalog, domain: Domain, rows: Sequence[int] | np.ndarray,
 
 
 @torch.inference_mode()
-def window_features(encoder: Encoder, maker: ViewMaker, batches: Sequential) -> Iterator[tuple[Batch, Features]]:
-    """Features of every window of a pass, batch by batch."""
+def window_features(
+    encoder: Encoder, maker: ViewMaker, batches: Sequential, taps: Sequence[str] = ()
+) -> Iterator[tuple[Batch, Features]]:
+    """Features of every window of a pass, batch by batch, with the intermediate outputs named."""
     for batch in batches:
-        yield batch, encoder(maker.clean(batch))
+        yield batch, encoder(maker.clean(batch), taps)
+
+
+def pooled(features: Features) -> Tensor:
+    """`[B, D]` the vector an encoder gives a window."""
+    return features.pooled
 
 
 def item_features(
@@ -61,6 +70,8 @@ def item_features(
     batch_size: int = 16,
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    taps: Sequence[str] = (),
+    vectors: Callable[[Features], Tensor] = pooled,
 ) -> ItemFeatures:
     """Embed items.
 
@@ -73,6 +84,8 @@ def item_features(
         batch_size: windows at once.
         workers: reader processes.
         progress: called with windows done and in all.
+        taps: intermediate outputs that `vectors` needs.
+        vectors: `[B, D]` of the features of a batch of windows.
     """
     windows = covering(catalog, domain, rows, window)
     batches = Sequential(
@@ -83,12 +96,12 @@ def item_features(
     total: Tensor | None = None
     count = torch.zeros(len(rows))
     done = 0
-    for batch, features in window_features(encoder, maker, batches):
-        pooled = features.pooled.float().cpu()
+    for batch, features in window_features(encoder, maker, batches, taps):
+        found = vectors(features).float().cpu()
         if total is None:
-            total = torch.zeros(len(rows), pooled.shape[1])
+            total = torch.zeros(len(rows), found.shape[1])
         at = torch.from_numpy(place[batch.index.cpu().numpy()])
-        total.index_add_(0, at, pooled)
+        total.index_add_(0, at, found)
         count.index_add_(0, at, torch.ones(len(at)))
         done += len(at)
         if progress is not None:

@@ -1,9 +1,14 @@
-"""The forms in which protocols ask for frozen features: a vector an item, a bag of its windows', a bag of tokens."""
+"""The forms in which protocols ask for frozen features.
+
+`item` is a vector an item, `windows` a bag of its windows', `tokens` a bag of tokens, `layers` candidates of several
+blocks side by side, `views` the item's vector followed by those of augmented views.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Set
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,16 +17,19 @@ from torch import Tensor, nn
 from ssl_platform.data.progress import Bar
 from ssl_platform.data.sequential import Sequential, Windows
 from ssl_platform.encoder import Encoder
+from ssl_platform.plan import Plan
 from ssl_platform.transfer.features import ItemFeatures, covering, item_features, window_features
+from ssl_platform.transfer.layers import Layers
 from ssl_platform.transfer.opening import Opened, device_of
 from ssl_platform.types import Features
+from ssl_platform.views.maker import ViewMaker
 
-FORMS = ("item", "windows", "tokens")
+FORMS = ("item", "windows", "tokens", "layers", "views")
 MOST_TOKENS = 1024  # of an item; more are thinned evenly
 
 
 def embed_forms(
-    opened: Opened, encoder: Encoder, forms: Collection[str], rows: np.ndarray, title: str
+    opened: Opened, encoder: Encoder, forms: Set[str], rows: np.ndarray, title: str
 ) -> dict[str, ItemFeatures]:
     """Features of items, by form.
 
@@ -40,12 +48,16 @@ def embed_forms(
         found["windows"] = bag_features(opened, encoder, rows, "windows", "grid", title)
     if "tokens" in forms:
         found["tokens"] = bag_features(opened, encoder, rows, "tokens", windows, title)
-    if "item" in forms and "windows" in found and windows == "grid":
+    if forms & {"item", "views"} and "windows" in found and windows == "grid":
         bags = found["windows"]
         found["item"] = ItemFeatures(bags.values.nanmean(dim=1), bags.rows, "grid", bags.failures)
-    elif "item" in forms:
+    elif forms & {"item", "views"}:
         with Bar(title, sys.stderr) as bar:
             found["item"] = item_features(encoder, opened.maker, catalog, domain, opened.window, rows, progress=bar)
+    if "layers" in forms:
+        found["layers"] = layer_features(opened, encoder, rows, f"{title}, layers")
+    if "views" in forms:
+        found["views"] = view_features(opened, encoder, found["item"], f"{title}, views")
     for features in found.values():
         opened.unread |= {failure.failed: failure.reason for failure in features.failures}
     return found
@@ -85,6 +97,61 @@ def bag_features(
     ]
     padded = nn.utils.rnn.pad_sequence(bags, batch_first=True, padding_value=torch.nan)
     return ItemFeatures(padded, read, windows, list(batches.failures))
+
+
+def layer_features(opened: Opened, encoder: Encoder, rows: np.ndarray, title: str) -> ItemFeatures:
+    """Candidates of `probe.layers` and `probe.pooling`, each the mean over the windows of an item: `[n, M]`.
+
+    Raises:
+        ConfigError: there is no such block.
+    """
+    own = opened.config.probe
+    layers = Layers(encoder, own.layers, own.pooling)
+    with Bar(title, sys.stderr) as bar:
+        found = item_features(
+            encoder,
+            opened.maker,
+            opened.data.catalog,
+            opened.data.domain,
+            opened.window,
+            rows,
+            progress=bar,
+            taps=layers.taps,
+            vectors=layers,
+        )
+    return replace(found, parts=layers.parts)
+
+
+@torch.inference_mode()
+def view_features(opened: Opened, encoder: Encoder, items: ItemFeatures, title: str) -> ItemFeatures:
+    """`[n, 1 + V, D]`: the vector of each item, then those of `probe.views` augmented views of its central window.
+
+    Views are those of the domain's pretraining. Items whose central window cannot be read again are left out.
+    """
+    count, domain = opened.config.probe.views, opened.data.domain
+    if not count or not len(items.rows):
+        return replace(items, values=items.values[:, None])
+    maker = ViewMaker(
+        domain.layout,
+        Plan.augmented(count),
+        opened.config.views,
+        tuple(domain.views()),
+        opened.config.seed,
+        window=opened.window,
+        size_multiple=encoder.record.backbone.patch,
+    )
+    batches = Sequential(opened.data.catalog, domain, window=maker.read_size, batch_size=8, rows=items.rows)
+    found: dict[int, Tensor] = {}
+    with Bar(title, sys.stderr) as bar:
+        for batch in batches:
+            vectors = torch.stack([encoder(view).pooled.float().cpu() for view in maker(batch)], dim=1)
+            found |= zip(batch.index.tolist(), vectors, strict=True)
+            bar(len(found), batches.total)
+    kept = [i for i, row in enumerate(items.rows.tolist()) if row in found]
+    views = [found[int(items.rows[i])] for i in kept]
+    beside = torch.stack(views) if views else items.values.new_zeros(0, count, items.values.shape[1])
+    values = torch.cat([items.values[kept, None], beside], dim=1)
+    return ItemFeatures(values, items.rows[kept], items.windows, [*items.failures, *batches.failures])
 
 
 def _vectors(features: Features, form: str) -> list[Tensor]:

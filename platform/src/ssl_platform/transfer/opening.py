@@ -71,6 +71,12 @@ class Opened:
             raise LabelError("no labels found: give --labels (a table, a folder of masks, folders, name:REGEX)")
         return Task(layout.kind, tuple(layout.classes), layout.positive, self.config.labels.ignore)
 
+    @property
+    def kind(self) -> str:
+        """Kind of the labels, or `none`."""
+        layout = self.data.facts.layout
+        return "none" if layout is None else layout.kind
+
     def overlap(self) -> str:
         """How many test items were in pretraining."""
         tested = np.unique(self.data.facts.row[(self.codes == 3).any(axis=0)])
@@ -94,7 +100,8 @@ class Opened:
         config, data = self.config, self.data
         return {
             "encoder": str(config.encoder),
-            "task": self.task.kind,
+            "parameters": sum(p.numel() for p in self.encoder.model.parameters()),
+            "task": self.kind,
             "data_id": data.catalog.id,
             "split_id": data.splits.id or None,
             "labels_fraction": config.labels.fraction,

@@ -12,16 +12,20 @@ import numpy as np
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.encoder import Encoder
 from ssl_platform.plugins import registry
+from ssl_platform.train.atomic import write_json
 from ssl_platform.train.run import RunFolder
 from ssl_platform.transfer.evaluation import Outcome, as_result, check_fit, evaluate, line_of, protocol, used_rows
 from ssl_platform.transfer.features import ItemFeatures
 from ssl_platform.transfer.forms import embed_forms
+from ssl_platform.transfer.metrics import metrics_of
 from ssl_platform.transfer.opening import RANDOM, Opened, open_transfer, untrained_like
 from ssl_platform.transfer.running import AtEnd, running
 from ssl_platform.transfer.stored_predictions import PREFIX, RANDOM_PREFIX
 from ssl_platform.transfer.task import Task
+from ssl_platform.transfer.utility import Curve, curve_of, curve_of_runs, with_utility
 
 DEFAULT = ("knn", "linear")
+UTILITY = "label-utility"
 
 
 def probe(config: RunConfig, *, at_end: AtEnd | None = None) -> dict[str, Any]:
@@ -39,9 +43,10 @@ def probe(config: RunConfig, *, at_end: AtEnd | None = None) -> dict[str, Any]:
         UsageError: found before anything is computed.
     """
     names = protocols_of(config)
-    opened = open_transfer(config)
+    opened = open_transfer(config, labels=any("none" not in protocol(name).tasks for name in names))
     for name in names:
-        check_fit(name, opened.task.kind, opened.encoder.model.offers)
+        check_fit(name, opened.kind, opened.encoder.model.offers)
+    scratch = curve_from_scratch(opened) if UTILITY in names else None
     with running("probe", config) as folder:
         for line in [*opened.lines, opened.overlap()]:
             folder.say(line)
@@ -51,10 +56,25 @@ def probe(config: RunConfig, *, at_end: AtEnd | None = None) -> dict[str, Any]:
         if config.encoder != RANDOM:
             untrained = untrained_like(opened.encoder, config.seed)
             beside["random"] = measure(opened, untrained, names, "embed, random weights")
+        if UTILITY in found and (scratch or beside):
+            scratch = scratch or curve_of(beside["random"][UTILITY], "random weights, frozen")
+            found[UTILITY] = with_utility(found[UTILITY], scratch, config.seed)
         record(folder, opened, found, beside)
         if at_end is not None:
             at_end(folder, opened)
     return folder.result
+
+
+def curve_from_scratch(opened: Opened) -> Curve | None:
+    """What labels are worth without pretraining, by the runs of `probe.scratch`; None where it names none.
+
+    Raises:
+        ConfigError: a run cannot be used.
+    """
+    runs = opened.config.probe.scratch
+    ids = {"data_id": opened.data.catalog.id, "split_id": opened.data.splits.id or None}
+    metric = next(iter(metrics_of(opened.task.kind)))
+    return curve_of_runs(runs, metric, ids) if runs else None
 
 
 def protocols_of(config: RunConfig) -> tuple[str, ...]:
@@ -88,14 +108,16 @@ def record(
     metrics = {f"{name}/{metric}": m for name, outcome in found.items() for metric, m in outcome.metrics.items()}
     beside: dict[str, dict[str, Any]] = {}
     for name, metric in metrics.items():
-        first, last = name.split("/")
-        others = [(word, outcomes[first].metrics[last]) for word, outcomes in baselines.items()]
+        first, _, last = name.partition("/")
+        others = [(word, o[first].metrics[last]) for word, o in baselines.items() if last in o[first].metrics]
         folder.say(line_of(name, metric, others))
         beside[name] = {word: as_result({name: m})[name] for word, m in others}
     for name, outcome in found.items():
-        write_predictions(folder.file(f"{PREFIX}{name}.csv"), outcome, opened.task)
+        write_predictions(folder.file(f"{PREFIX}{name}.csv"), outcome, None if outcome.columns else opened.task)
+        for file, rounds in outcome.files.items():
+            write_json(folder.file(f"{file}_{name}.json"), {"rounds": list(rounds)})
     for name, outcome in baselines.get("random", {}).items():
-        write_predictions(folder.file(f"{RANDOM_PREFIX}{name}.csv"), outcome, opened.task)
+        write_predictions(folder.file(f"{RANDOM_PREFIX}{name}.csv"), outcome, None if outcome.columns else opened.task)
     for line in opened.left_out():
         folder.say(line)
     folder.update(
@@ -107,8 +129,8 @@ def record(
     )
 
 
-def write_predictions(path: Path, outcome: Outcome, task: Task) -> None:
-    """One row a test item: id, target and scores, or its figures where a protocol predicts nothing."""
+def write_predictions(path: Path, outcome: Outcome, task: Task | None) -> None:
+    """One row a test item: id, target and scores, or its figures where a protocol predicts nothing (task None)."""
     with path.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
         scores = outcome.score.reshape(len(outcome.ids), -1)
@@ -119,6 +141,7 @@ def write_predictions(path: Path, outcome: Outcome, task: Task) -> None:
                 for item, score in zip(outcome.ids, scores, strict=True)
             )
             return
+        assert task is not None
         names = task.classes or ("value",)
         writer.writerow(["id", "target", *names])
         for item, target, score in zip(outcome.ids, outcome.target, scores, strict=True):

@@ -10,12 +10,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ssl_platform.errors import UsageError
 from ssl_platform.transfer.metrics import metrics_of
 from ssl_platform.transfer.probabilities import probabilities
 from ssl_platform.transfer.protocols.answer import Budget, Predict
+from ssl_platform.transfer.protocols.loss import task_loss
 from ssl_platform.transfer.protocols.splits import Labelled
 from ssl_platform.transfer.task import Task
 
@@ -76,7 +76,7 @@ def fit_bags(
             target = train.target[rows]
             if task.kind == "regression":
                 target = (target - shift) / scale
-            _loss(head.train()(*bags_of(train.features[rows])), target, task).backward()
+            task_loss(head.train()(*bags_of(train.features[rows])), target, task).backward()
             optimiser.step()
             if not len(val) or (step % LOOK_EVERY and step != budget.steps):
                 continue
@@ -87,12 +87,3 @@ def fit_bags(
         if kept is not None:
             head.load_state_dict(kept)
     return predict, chosen
-
-
-def _loss(output: Tensor, target: Tensor, task: Task) -> Tensor:
-    if task.kind == "classification":
-        return F.cross_entropy(output, target.long())
-    if task.kind == "regression":
-        return F.mse_loss(output[:, 0], target.float())
-    known = ~target.isnan()
-    return F.binary_cross_entropy_with_logits(output[known], target[known].float())

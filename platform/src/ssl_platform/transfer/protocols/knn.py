@@ -22,19 +22,21 @@ TEMPERATURE = 0.07
 
 
 def targets_as_scores(bank: Labelled, task: Task) -> Tensor:
-    """`[n, K]` one-hot classes, label vectors or `[n, 1]` values: what neighbours vote with."""
+    """`[n, K]` one-hot classes, label vectors (nan: unknown) or `[n, 1]` values: what neighbours vote with."""
     if task.kind == "classification":
         return F.one_hot(bank.target.long(), len(task.classes)).float()
     target = bank.target.float()
-    return torch.nan_to_num(target) if target.ndim == 2 else target[:, None]
+    return target if target.ndim == 2 else target[:, None]
 
 
 def vote(features: Tensor, bank: Labelled, task: Task, k: int) -> np.ndarray:
-    """`[n, K]` scores (or `[n]` values) of `features [n, D]` from the `k` nearest rows of the bank."""
-    middle = bank.features.mean(dim=0)
-    scores = knn_vote(
-        features - middle, bank.features - middle, targets_as_scores(bank, task), k=k, temperature=TEMPERATURE
-    )
+    """`[n, K]` scores (or `[n]` values) of `features [n, D]` from the `k` nearest rows of the bank.
+
+    An unknown label votes neither way; a label that none of the neighbours knows gets its share of the whole bank.
+    """
+    middle, targets = bank.features.mean(dim=0), targets_as_scores(bank, task)
+    scores = knn_vote(features - middle, bank.features - middle, targets, k=k, temperature=TEMPERATURE)
+    scores = torch.where(scores.isnan(), targets.nanmean(dim=0).nan_to_num(0.0), scores)
     found: np.ndarray = scores.numpy()
     return found[:, 0] if task.kind == "regression" else found
 

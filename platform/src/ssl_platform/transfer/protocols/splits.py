@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,12 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def some(self, rows: Sequence[int]) -> Labelled:
+        """The items in these places."""
+        at = torch.as_tensor(rows, dtype=torch.long)
+        groups, ids = ([names[i] for i in rows] for names in (self.groups, self.ids))
+        return Labelled(self.features[at], self.target[at], groups, ids)
+
     def with_(self, other: Labelled) -> Labelled:
         """These items followed by others."""
         return Labelled(
@@ -54,12 +60,14 @@ class Splits:
         train: what is learnt from.
         val: what choices are made on.
         few: whether the labels to learn from were limited (`labels.fraction`, `labels.count`).
+        parts: columns of each candidate by name, of features that are several side by side (`layers`).
     """
 
     train: Labelled
     val: Labelled
     _test: Labelled
     few: bool = False
+    parts: Mapping[str, slice] = field(default_factory=dict)
     _opened: bool = field(default=False, init=False)
 
     @property

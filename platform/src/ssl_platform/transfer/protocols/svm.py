@@ -2,7 +2,8 @@
 
 The protocol of point clouds (a linear SVM on ModelNet40: Sharma et al., Self-supervised few-shot learning on point
 clouds, 2020; Afham et al., CrossPoint, 2022). Solved to convergence by L-BFGS in the primal (Chapelle, Training a
-support vector machine in the primal, 2007); the bias is not penalised. C is chosen on the validation split.
+support vector machine in the primal, 2007); the bias is not penalised. C is chosen on the validation split among
+values that are declared before (`probe.costs`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ from ssl_platform.transfer.protocols.answer import Answer, Budget, Predict
 from ssl_platform.transfer.protocols.linear import minimise
 from ssl_platform.transfer.protocols.splits import Labelled, Splits
 from ssl_platform.transfer.task import Task
-
-COSTS = tuple(10.0**e for e in range(-4, 2))
 
 
 def fit_svm(bank: Labelled, task: Task, cost: float) -> Predict:
@@ -48,11 +47,17 @@ def fit_svm(bank: Labelled, task: Task, cost: float) -> Predict:
 
 
 def svm(splits: Splits, task: Task, budget: Budget | None = None) -> Answer:
-    """Choose C on the validation split, refit on train and validation rows. Nothing is drawn."""
+    """Choose C among `budget.costs` on the validation split, refit on train and validation rows. Nothing is drawn.
+
+    Of equal costs the smallest is taken; without validation items the middle one. `details` hold what each reached.
+    """
+    costs = sorted((budget or Budget()).costs)
     choose = next(iter(metrics_of(task.kind, task.positive_index).values()))
-    cost, value = 1e-2, -np.inf
-    for candidate in COSTS if len(splits.val) else ():
-        reached = choose(splits.val.target.numpy(), fit_svm(splits.train, task, candidate)(splits.val.features))
-        if reached > value:
-            cost, value = candidate, reached
-    return splits.final(fit_svm(splits.known, task, cost), {"C": cost})
+    reached = [
+        choose(splits.val.target.numpy(), fit_svm(splits.train, task, cost)(splits.val.features))
+        for cost in costs
+        if len(splits.val)
+    ]
+    best = int(np.nanargmax(reached)) if reached and not np.isnan(reached).all() else (len(costs) - 1) // 2
+    tried = {f"{cost:g}": value for cost, value in zip(costs, reached, strict=False)}
+    return splits.final(fit_svm(splits.known, task, costs[best]), {"C": costs[best], "validation": tried})

@@ -1,0 +1,92 @@
+"""Candidate vectors of an item: the tokens of several blocks, pooled in several ways, side by side.
+
+Which block and pooling suit a task differs by objective (that of generative models is best in the middle: Chen et
+al., iGPT, 2020), so protocols choose among them on validation items as DINOv2's linear evaluation does (Oquab et al.,
+2023, section B.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ssl_platform.encoder import Encoder
+from ssl_platform.errors import ConfigError
+from ssl_platform.nn.validity import valid_mean
+from ssl_platform.types import Features
+
+LAST = 4  # blocks, as DINOv2
+POOLED = "pooled"
+
+
+class Layers:
+    """Makes the candidates of a batch of windows.
+
+    Encoders without named blocks give the levels of their pyramid instead, `level.0` the finest.
+
+    Args:
+        encoder: whose features they are.
+        layers: blocks from 0, or from the end if negative; `auto` the last four, `all` every one.
+        pooling: how tokens become one vector: `cls` (the first prefix token, where there is one), `mean` and `max` over
+            valid tokens.
+
+    Attributes:
+        taps: intermediate outputs to ask for.
+        parts: columns of each candidate by name, once a batch was seen: `pooled`, `block.10/mean`, and all blocks
+            together, `block.8+9+10+11/mean`.
+
+    Raises:
+        ConfigError: there is no such block.
+    """
+
+    def __init__(
+        self, encoder: Encoder, layers: Sequence[int] | Literal["auto", "all"], pooling: Sequence[str]
+    ) -> None:
+        depth = encoder.model.depth if "taps" in encoder.model.offers else 0
+        chosen = range(depth)[-LAST:] if layers == "auto" else range(depth) if layers == "all" else layers
+        for block in chosen:
+            if depth and not -depth <= int(block) < depth:
+                raise ConfigError(f"probe.layers={block}: the encoder has blocks 0 to {depth - 1}")
+        self.blocks = sorted({int(block) % depth for block in chosen}) if depth else []
+        self.taps = tuple(f"block.{block}" for block in self.blocks)
+        self.pooling = tuple(pooling)
+        self.parts: dict[str, slice] = {}
+
+    def __call__(self, features: Features) -> Tensor:
+        """`[B, M]` all candidates side by side."""
+        found, parts, width = [features.pooled], {POOLED: slice(0, features.pooled.shape[1])}, features.pooled.shape[1]
+        for pooling in self.pooling:
+            own = self._pooled(features, pooling)
+            first = width
+            for name, vectors in own.items():
+                parts[f"{name}/{pooling}"] = slice(width, width + vectors.shape[1])
+                width += vectors.shape[1]
+                found.append(vectors)
+            if len(own) > 1:
+                kind = next(iter(own)).partition(".")[0]
+                together = "+".join(name.partition(".")[2] for name in own)
+                parts[f"{kind}.{together}/{pooling}"] = slice(first, width)
+        self.parts = parts
+        return torch.cat([vectors.float() for vectors in found], dim=1)
+
+    def _pooled(self, features: Features, pooling: str) -> dict[str, Tensor]:
+        if not self.blocks:
+            maps = {f"level.{i}": values.flatten(2).transpose(1, 2) for i, (values, _) in enumerate(features.pyramid)}
+            return {} if pooling == "cls" else {name: _pool(tokens, None, pooling) for name, tokens in maps.items()}
+        prefix = features.prefix.shape[1]
+        if pooling == "cls":
+            return {name: features.taps[name][:, 0] for name in self.taps} if prefix else {}
+        return {name: _pool(features.taps[name][:, prefix:], features.valid, pooling) for name in self.taps}
+
+
+def _pool(tokens: Tensor, valid: Tensor | None, pooling: str) -> Tensor:
+    """`[B, D]` of tokens `[B, N, D]` that are valid; zero where none is."""
+    if pooling == "mean":
+        return valid_mean(tokens, valid)
+    if valid is None:
+        return tokens.amax(dim=1)
+    top = tokens.masked_fill(~valid[..., None], -torch.inf).amax(dim=1)
+    return torch.where(valid.any(dim=1, keepdim=True), top, torch.zeros_like(top))
