@@ -13,7 +13,7 @@ import torch
 
 from ssl_platform import api
 from ssl_platform.errors import EncoderError, UsageError
-from ssl_platform.transfer.export_check import check
+from ssl_platform.transfer.formats.checks.torch_program import check
 from ssl_platform.transfer.linear_head import LinearHead
 from ssl_platform.transfer.model import ModelRecord, TransferModel, write_model
 from ssl_platform.transfer.portable import PortableEncoder
@@ -77,8 +77,8 @@ def test_one_line_errors(toy_encoder: Write, tmp_path: Path) -> None:
             api.export(encoder=encoder, out=out)
     with pytest.raises(UsageError, match="no such run folder"):
         api.export(encoder=tmp_path / "absent", out=tmp_path / "x")
-    with pytest.raises(UsageError, match="this release writes torch"):
-        api.export(encoder=encoder, out=tmp_path / "x", format="onnx")
+    with pytest.raises(UsageError, match="this release writes torch, onnx, timm, monai, nnunet .did you mean 'onnx'"):
+        api.export(encoder=encoder, out=tmp_path / "x", format="onx")
     with pytest.raises(UsageError, match="either --encoder or --model"):
         api.export(out=tmp_path / "x")
 
@@ -138,7 +138,7 @@ def test_what_torch_cannot_write_is_refused_in_one_line(
 
     monkeypatch.setattr(LinearHead, "forward", choosy)
     with pytest.raises(
-        EncoderError, match=r"this model \(backbone vit-pico\) cannot be exported .* use predict$"
+        EncoderError, match=r"this model \(backbone vit-pico\) cannot be written so: .* use predict$"
     ) as error:
         api.export(model=tmp_path / "run", out=tmp_path / "out")
     assert "\n" not in str(error.value) and len(str(error.value)) < 400

@@ -13,7 +13,11 @@ from ssl_platform.cli.command import Command
 @click.option("--encoder", metavar="RUN_OR_FILE", help="Run, RUN@STEP or encoder file.")
 @click.option("--model", metavar="RUN", help="Run of finetune.")
 @click.option(
-    "--format", type=click.Choice(["torch"]), default="torch", show_default=True, help="torch needs only torch."
+    "--format",
+    type=click.Choice(["torch", "onnx", "timm", "monai", "nnunet"]),
+    default="torch",
+    show_default=True,
+    help="What loads it.",
 )
 @click.option("--out", required=True, metavar="PATH", help="What is written.")
 def command(**options: Any) -> None:

@@ -4,6 +4,7 @@ vit-pico ... vit-huge       grids of any rank, point sets, ragged channels
 convnet-tiny                grids of any rank; pyramid, sparse
 timm:NAME                   images, any channels
 monai:SwinUNETR|UNet|resnet18|...
+nnunet:PlainConvUNet|ResidualEncoderUNet
 slices:NAME, frames:NAME    a net of one rank less over slices or frames
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 
 from ssl_platform.errors import ConfigError, did_you_mean
 from ssl_platform.nn.adapters.monai import monai_backbone
+from ssl_platform.nn.adapters.nnunet import nnunet_backbone
 from ssl_platform.nn.adapters.slices import slice_backbone
 from ssl_platform.nn.adapters.timm import timm_backbone
 from ssl_platform.nn.backbone import Backbone
@@ -31,7 +33,7 @@ NAMED: dict[str, Factory] = {
     **{f"vit-{size}": partial(vit, size_name=size) for size in SIZES},
     "convnet-tiny": convnet,
 }
-PREFIXES = ("timm", "monai", "slices", "frames")
+PREFIXES = ("timm", "monai", "nnunet", "slices", "frames")
 
 
 def build(
@@ -97,6 +99,8 @@ def factory_of(name: str) -> Factory:
             return partial(timm_backbone, model=model)
         if prefix == "monai":
             return partial(monai_backbone, model=model)
+        if prefix == "nnunet":
+            return partial(nnunet_backbone, model=model)
         if prefix in ("slices", "frames"):
             return partial(frames if prefix == "frames" else slices, model=model)
     known = [*NAMED, *(f"{p}:NAME" for p in PREFIXES)]

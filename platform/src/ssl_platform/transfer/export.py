@@ -1,55 +1,53 @@
-"""`export`: an encoder or a model as a folder that needs only torch to run."""
+"""`export`: an encoder or a model as a folder that other software loads, checked by what was written."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
 import shutil
 import uuid
-import warnings
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from ssl_platform import encoder as encoder_files
-from ssl_platform.encoder_record import EncoderRecord
-from ssl_platform.errors import EncoderError, RunFailed, UsageError
+from ssl_platform.errors import RunFailed, UsageError, did_you_mean
 from ssl_platform.input_contract import InputContract
-from ssl_platform.transfer import export_check
-from ssl_platform.transfer.model import ModelRecord, load_model
-from ssl_platform.transfer.portable import Portable, PortableEncoder, PortableModel, example_input
+from ssl_platform.transfer.formats.source import TOLERANCE, Source, Written, load_source
 
-FORMATS = ("torch",)
-TOLERANCE = 1e-4
-_ACTIVATION = {"classification": "softmax", "segmentation": "softmax", "multi-label": "sigmoid", "regression": None}
-_INSTEAD = {
-    "encoder": "use embed, or ssl_platform.load_encoder in Python",
-    "model": "use predict",
+FORMATS = {
+    "torch": "torch_program",
+    "onnx": "onnx_graph",
+    "timm": "timm_state",
+    "monai": "monai_state",
+    "nnunet": "nnunet_checkpoint",
 }
+_MODULES = {"scikit-learn": "sklearn", "dynamic-network-architectures": "dynamic_network_architectures"}
 _README = """# {title}
 
-A net written by ssl-platform. It needs torch {torch} or later and nothing else.
+A net written by ssl-platform as `{format}`. It needs {needs} and nothing else.
 
 ```python
-import torch
-
-net = torch.export.load("{file}").module()
-found = net(x)  # x: float32, {shape}
+{usage}
 ```
 
-- `x` is {axes}, batch first, with channels {channels}{units}. The batch may have any size, one sample is {size}.
+- `x` is float32 {shape}: {axes}, batch first, with channels {channels}{units}. The batch may have any size.
 - {spacing}
-- Values are raw: normalisation is inside. Cells that hold no data are NaN.
-- `found` has {outputs}.
+{notes}
+- Outputs: {outputs}.
 
 `preprocess.json` says all of this for programs, and which settings prepared the data (`input.options`).
-`python check.py` runs the stored input of `example.pt` and compares with the stored output.
+`python check.py` runs the stored input of `{example}` and compares with the stored output: {tolerance:.0e} of the
+largest value is allowed.
 
 Licence of the weights: {licence}. Terms of what they were made from: {terms}.
 """
+_RAW = "Values are raw: normalisation is inside."
+_GAPS = "Cells that hold no data are NaN."
 
 
 def export(encoder: str | None, model: str | None, format: str, out: Path) -> dict[str, Any]:
@@ -58,26 +56,28 @@ def export(encoder: str | None, model: str | None, format: str, out: Path) -> di
     Args:
         encoder: run, `RUN@STEP` or encoder file; or
         model: run of `finetune`.
-        format: `torch`.
+        format: one of `FORMATS`.
         out: folder that is made; it may exist when empty.
 
     Returns:
-        `{"command", "status", "format", "difference", "paths"}`.
+        `{"command", "status", "format", "difference", "paths"}`; `difference` is the largest to this platform's
+        outputs, relative to the largest value of an output, None where what checks it is not installed.
 
     Raises:
-        UsageError: the source or `out` cannot be used, or the backbone cannot be exported.
+        UsageError: the source or `out` cannot be used, the format does not fit the backbone or needs what is missing.
         RunFailed: what was written gives another output.
     """
     if format not in FORMATS:
-        raise UsageError(f"--format {format}: this release writes {', '.join(FORMATS)}")
+        raise UsageError(f"--format {format}: this release writes {', '.join(FORMATS)}{did_you_mean(format, FORMATS)}")
     _check_out(out)
-    portable, record, about = _source(encoder, model)
-    portable.eval().requires_grad_(False)
+    source = load_source(encoder, model)
     stage = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}.tmp"
     try:
         stage.mkdir(parents=True)
-        _write(stage, portable, record, about)
-        difference = _verify(stage)
+        written = importlib.import_module(f"ssl_platform.transfer.formats.{FORMATS[format]}").write(stage, source)
+        _describe(stage, format, source, written)
+        missing = [name for name in written.needs if importlib.util.find_spec(_MODULES.get(name, name)) is None]
+        difference = None if missing else _verify(stage)
         if out.exists():
             out.rmdir()
         os.replace(stage, out)  # noqa: PTH105 - the atomicity of os.replace is the point
@@ -85,7 +85,10 @@ def export(encoder: str | None, model: str | None, format: str, out: Path) -> di
         raise UsageError(f"--out {out}: cannot be written ({error.strerror or error})") from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-    print(f"wrote {out}: {about['file']}, checked: outputs agree within {difference:.1e} of their size")
+    if difference is None:
+        print(f"wrote {out}: {written.file}, NOT checked: pip install {' '.join(missing)}, then python {out}/check.py")
+    else:
+        print(f"wrote {out}: {written.file}, checked: outputs agree within {difference:.1e} of their size")
     return {
         "command": "export",
         "status": "done",
@@ -102,88 +105,65 @@ def _check_out(out: Path) -> None:
         raise UsageError(f"--out {out}: the folder is not empty; choose another")
 
 
-def _source(encoder: str | None, model: str | None) -> tuple[Portable, EncoderRecord, dict[str, Any]]:
-    """What is exported, its encoder's record, and what is said about it."""
-    if model is not None:
-        net, told = load_model(model)
-        net.frozen = False  # a frozen model switches gradients off and on, which would be written too
-        return PortableModel(net, told.encoder), told.encoder, {"kind": "model", "file": "model.pt2", **_task(told)}
-    assert encoder is not None
-    loaded = encoder_files.load_encoder(encoder)
-    return PortableEncoder(loaded.model, loaded.record), loaded.record, {"kind": "encoder", "file": "encoder.pt2"}
-
-
-def _task(record: ModelRecord) -> dict[str, Any]:
-    task = record.task
-    return {
-        "task": task.kind,
-        "classes": list(task.classes),
-        "mask_values": list(record.values),
-        "activation": _ACTIVATION[task.kind],
-    }
-
-
-def _write(folder: Path, portable: Portable, record: EncoderRecord, about: dict[str, Any]) -> None:
-    net = portable.net
-    x = example_input(record, net if isinstance(portable, PortableEncoder) else net.backbone)  # type: ignore[arg-type]
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecations inside torch
-            output = portable(x)
-            batch = torch.export.Dim("batch", min=1)
-            program = torch.export.export(portable, (x,), dynamic_shapes={"x": {0: batch}}, strict=False)
-            torch.export.save(program, folder / about["file"])
-    except Exception as error:  # whatever a backbone of others does that cannot be traced
-        line = (" ".join(str(error).split()) or type(error).__name__)[:200]
-        raise EncoderError(
-            f"this {about['kind']} (backbone {record.backbone.name}) cannot be exported by torch: {line}; where "
-            f"ssl-platform is installed, {_INSTEAD[about['kind']]}"
-        ) from error
-    torch.save({"input": x, "output": output}, folder / "example.pt")
-    layout = record.backbone.layout
-    shape = ["batch", *x.shape[1:]]
+def _describe(folder: Path, format: str, source: Source, written: Written) -> None:
+    """What every export has besides its weights: a stored example, what it takes and gives, a check, a page."""
+    example = "example.npz" if format == "onnx" else "example.pt"  # ONNX needs no torch
+    output = dict(written.output)
+    if format == "onnx":
+        arrays: dict[str, Any] = {name: value.numpy() for name, value in {"x": written.example, **output}.items()}
+        np.savez(folder / example, **arrays)
+    else:
+        torch.save({"input": written.example, "output": output}, folder / example)
+    record, layout = source.record, source.record.backbone.layout
+    channels = [{"name": c.name, "unit": c.unit} for c in layout.channels if c.name in record.contract.channels]
     said = {
         "format": 1,
-        **about,
+        "kind": source.kind,
+        "file": written.file,
+        "written_as": format,
+        **source.task(),
+        **written.said,
         "domain": record.domain,
         "backbone": record.backbone.name,
         "objective": record.objective,
         "step": record.step,
         "input": record.contract.as_dict(),
-        "channels": [{"name": c.name, "unit": c.unit} for c in layout.channels if c.name in record.contract.channels],
-        "shape": shape,
+        "channels": channels,
+        "shape": ["batch", *written.example.shape[1:]],
         "dtype": "float32",
-        "invalid": "NaN",
+        "invalid": "NaN" if written.gaps else None,
         "outputs": {name: ["batch", *value.shape[1:]] for name, value in output.items()},
         "tolerance": TOLERANCE,
         "licence": record.licence or "unset",
         "terms": dict(record.terms),
         "plugins": dict(record.plugins),
+        "versions": {name: _version(name) for name in written.needs},
         "torch": torch.__version__,
-        "ssl_platform": _version(),
+        "ssl_platform": _version("ssl-platform"),
     }
     (folder / "preprocess.json").write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(_readme(said, record), encoding="utf-8")
-    shutil.copyfile(str(export_check.__file__), folder / "check.py")
-
-
-def _readme(said: dict[str, Any], record: EncoderRecord) -> str:
-    contract = record.contract
-    units = sorted({c["unit"] for c in said["channels"] if c["unit"]})
-    return _README.format(
-        title=f"{record.domain} {said['kind']}",
-        torch=str(said["torch"]).split("+")[0],
-        file=said["file"],
+    units = sorted({c["unit"] for c in channels if c["unit"]})
+    notes = [*([_RAW] if written.raw else ()), *([_GAPS] if written.gaps else ()), *written.notes]
+    page = _README.format(
+        title=f"{record.domain} {source.kind}",
+        format=format,
+        needs=", ".join(f"{name} {said['versions'][name]}" for name in written.needs),
+        usage=written.usage,
         shape=said["shape"],
-        axes=contract.axes,
-        channels=list(contract.channels),
+        axes=record.contract.axes,
+        channels=list(record.contract.channels),
         units=f" in {', '.join(units)}" if units else "",
-        size=said["shape"][1:],
-        spacing=_spacing(contract),
+        spacing=_spacing(record.contract),
+        notes="\n".join(f"- {note}" for note in notes),
         outputs=", ".join(f"`{name}` {shape}" for name, shape in said["outputs"].items()),
+        example=example,
+        tolerance=TOLERANCE,
         licence=said["licence"],
         terms=json.dumps(said["terms"]) if said["terms"] else "none known",
     )
+    (folder / "README.md").write_text(page, encoding="utf-8")
+    checks = importlib.import_module(f"ssl_platform.transfer.formats.checks.{FORMATS[format]}")
+    shutil.copyfile(str(checks.__file__), folder / "check.py")
 
 
 def _spacing(contract: InputContract) -> str:
@@ -205,11 +185,11 @@ def _verify(folder: Path) -> float:
     try:
         return float(written.check(folder))
     except ValueError as error:
-        raise RunFailed(f"export: what was written does not give what the encoder gives: {error}") from error
+        raise RunFailed(f"export: what was written does not give what this platform gives: {error}") from error
 
 
-def _version() -> str:
+def _version(distribution: str) -> str:
     try:
-        return metadata.version("ssl-platform")
+        return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return "unknown"

@@ -1,0 +1,1 @@
+"""What encoders and models are exported as, a file a format."""
