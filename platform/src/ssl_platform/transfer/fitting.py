@@ -96,8 +96,8 @@ def _check_classes(opened: Opened, train: np.ndarray, test: np.ndarray, fold: in
         has = [int(i) for i in test if value in facts.values[i]]
         if has and value not in whole:
             raise LabelError(
-                f"class {name!r} is in the mask of the test item {facts.id[has[0]]!r} and in no training mask: drop the "
-                "class, or give a split column (labels.unseen=allow leaves it as it is)"
+                f"class {name!r} is in the mask of the test item {facts.id[has[0]]!r} and in no training mask: drop "
+                "the class, or give a split column (labels.unseen=allow leaves it as it is)"
             )
         if has and value not in drawn:
             lines.append(f"labels: class {name!r} is in none of the {len(train)} training masks drawn")

@@ -95,7 +95,10 @@ class _Context(nn.Module):
     def __init__(self, rank: int, wide: int) -> None:
         super().__init__()
         self.mode = INTERPOLATION[rank - 1]
-        self.pools = nn.ModuleList([ConvBlock(rank, wide, wide // len(POOLS), 1, 1) for _ in POOLS])
+        # Without a norm: a map of one cell has nothing to be normalised over.
+        self.pools = nn.ModuleList(
+            [nn.Sequential(CONV[rank - 1](wide, wide // len(POOLS), 1), nn.GELU()) for _ in POOLS]
+        )
         self.join = ConvBlock(rank, wide + len(POOLS) * (wide // len(POOLS)), wide, repeats=1)
 
     def forward(self, x: Tensor) -> Tensor:

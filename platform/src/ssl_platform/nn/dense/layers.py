@@ -50,20 +50,19 @@ class MapNorm(nn.LayerNorm):
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution, group norm, GELU; as often as asked.
+    """Convolution of width 3, group norm, GELU; as often as asked.
 
     Args:
         rank: S.
         inputs, outputs: channels.
         repeats: how often.
-        kernel: cells along each axis, odd.
     """
 
-    def __init__(self, rank: int, inputs: int, outputs: int, repeats: int = 2, kernel: int = 3) -> None:
+    def __init__(self, rank: int, inputs: int, outputs: int, repeats: int = 2) -> None:
         groups = 4 if outputs % 4 == 0 else 1
         layers: list[nn.Module] = []
         for number in range(repeats):
-            conv = CONV[rank - 1](inputs if number == 0 else outputs, outputs, kernel, padding=kernel // 2)
+            conv = CONV[rank - 1](inputs if number == 0 else outputs, outputs, 3, padding=1)
             layers += [conv, nn.GroupNorm(groups, outputs), nn.GELU()]
         super().__init__(*layers)
 
