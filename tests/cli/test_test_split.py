@@ -24,7 +24,17 @@ from ssl_platform.transfer.task import Task
 Write = Callable[..., Path]
 
 BUDGET = Budget(
-    seed=3, steps=30, ways=3, shots=2, queries=4, episodes=10, draws=(0, 1), fractions=(0.2,), heads=2, threshold=0.5
+    seed=3,
+    steps=10,
+    ways=3,
+    shots=2,
+    queries=4,
+    episodes=10,
+    draws=(0,),
+    fractions=(0.2,),
+    counts=(9, 20),
+    heads=2,
+    threshold=0.5,
 )
 MEETS_TEST_ITEMS = {"retrieval": "test items are searched too, as in every benchmark of it; nothing is chosen"}
 ON_FEATURES = [

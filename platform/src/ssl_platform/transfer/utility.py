@@ -92,7 +92,7 @@ def curve_of_runs(runs: Sequence[str], metric: str, about: Mapping[str, Any]) ->
 
     Args:
         runs: their folders.
-        metric: name of the figure.
+        metric: name of the figure, `accuracy`.
         about: `data_id` and `split_id` of the evaluation, which theirs must equal.
 
     Raises:
@@ -101,7 +101,7 @@ def curve_of_runs(runs: Sequence[str], metric: str, about: Mapping[str, Any]) ->
     found: dict[tuple[int, int], float] = {}
     for run in runs:
         result = read_result(Path(run).expanduser()) or {}
-        value = (result.get("metrics") or {}).get(metric, {}).get("value")
+        value = (result.get("metrics") or {}).get(f"finetune/{metric}", {}).get("value")
         if result.get("command") != "finetune" or result.get("encoder") != "random" or value is None:
             raise ConfigError(f"probe.scratch: {run} is no finished run of finetune --encoder random with {metric}")
         if not result.get("labels_count"):
