@@ -1,4 +1,4 @@
-"""Card B05. The comparison with BYOL and SimCLR on CIFAR-10 is made on slides; several processes: tests/ddp."""
+"""Card B05. The comparison with BYOL on CIFAR-10 is made on slides; several processes: tests/ddp."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from torch import Tensor
 
 from ssl_platform.losses import barlow_twins
 from ssl_platform.losses.decorrelation import standardised
-from ssl_platform.measures import effective_rank
 from ssl_platform.testing.learning import SETUPS, prepare
 from ssl_platform.testing.objectives import small, small_backbone
 
@@ -106,16 +105,11 @@ def test_biases_may_have_a_learning_rate_of_their_own() -> None:
 
 
 @pytest.mark.slow
-def test_as_good_as_byol_and_of_higher_rank_than_simclr() -> None:
-    """Twin of the card's run on CIFAR-10: probe on slides, and the rank of what the projectors put out."""
-    accuracy, rank = {}, {}
-    for name in ("barlow-twins", "byol", "simclr"):
+def test_as_good_as_byol_on_slides() -> None:
+    """Twin of the card's run on CIFAR-10; that the rank is above SimCLR's is not shown here: see docs/acceptance.md."""
+    accuracy = {}
+    for name in ("barlow-twins", "byol"):
         made = prepare(name, SETUPS["wholeslide"], steps=150)
-        views = made.train().views
-        assert views is not None
-        method, backbone = made.model.objective, made.model.backbone
-        accuracy[name] = made.probe(method.export(backbone).encoder)
-        with torch.no_grad():
-            rank[name] = effective_rank(method.projector(backbone(views[0]).pooled), centre=True)
-    assert accuracy["barlow-twins"] > accuracy["byol"] - 0.02
-    assert rank["barlow-twins"] > rank["simclr"]
+        made.train()
+        accuracy[name] = made.probe(made.model.objective.export(made.model.backbone).encoder)
+    assert accuracy["barlow-twins"] > accuracy["byol"] - 0.02, accuracy
