@@ -15,7 +15,7 @@ from ssl_platform.objectives.predictive.action import action_of
 from ssl_platform.objectives.predictive.iwm import IWM
 from ssl_platform.plan import ViewSpec
 from ssl_platform.testing.fit import fit
-from ssl_platform.testing.objectives import built, small, small_views
+from ssl_platform.testing.objectives import as_batch, built, small, small_views
 from ssl_platform.testing.toy import toy_batch, toy_layout
 from ssl_platform.types import Batch, Mask, Step, Views
 from ssl_platform.views.maker import ViewMaker
@@ -107,20 +107,31 @@ def test_reciprocal_rank_of_sure_and_random_guesses() -> None:
     assert abs(float(guesses) - chance) < 0.01 and round(chance, 3) == 0.024
 
 
+def planes(number: int, batch: int = 64) -> Batch:
+    """Images that rise in one direction: what is hidden can be told from what is seen."""
+    generator = torch.Generator().manual_seed(number)
+    grid = torch.stack(torch.meshgrid(*[torch.linspace(-1, 1, 16)] * 2, indexing="ij"))
+    slope = 0.15 * torch.randn(batch, 2, 1, 1, generator=generator)
+    made = as_batch((0.5 + (slope * grid).sum(1))[:, None].clamp(0, 1), 2)
+    position = torch.arange(number * batch, (number + 1) * batch)
+    return replace(made, index=position, group=position, position=position)
+
+
 @torch.no_grad()
 def told_apart(method, encoder, maker, item: int, bank: int = 256) -> tuple[float, float]:
     """Among `bank` changes of one crop: the share of the targets' variance over changes that predictions explain, and
     the reciprocal rank of the true change.
     """
-    part = toy_batch(1, start=item).reads[0]["main"]
+    part = planes(10_000 + item, 1).reads[0]["main"]
     ones = torch.ones(bank, 2)
     many = replace(part, data=part.data.expand(bank, -1, -1, -1), spacing=ones, origin=0 * ones)
     index = torch.full((bank,), item)
     source, target = maker(Batch(({"main": many},), index, index, torch.arange(bank) + 1000 * item))
     first = {name: value[:1].expand_as(value) for name, value in source.params.items()}
     source = source.replace(x=source.x[:1].expand_as(source.x), params=first)
-    tokens = encoder.tokenize(source)
-    visible, masked = (Mask(torch.tensor(row).expand(bank, -1), 4, None, tokens.grid) for row in ([0, 3], [1, 2]))
+    tokens, hidden = encoder.tokenize(source), [5, 6, 9, 10]  # the middle of 4 x 4 tokens
+    rows = ([n for n in range(16) if n not in hidden], hidden)
+    visible, masked = (Mask(torch.tensor(row).expand(bank, -1), 16, None, tokens.grid) for row in rows)
     action = action_of(source, target, method.config.actions)
     made = method.predict(encoder.encode(tokens, visible), tokens, visible, masked, action).flatten(1)
     full = method.teacher.backbone(target).tokens
@@ -132,21 +143,22 @@ def told_apart(method, encoder, maker, item: int, bank: int = 256) -> tuple[floa
 
 @pytest.mark.slow
 def test_told_the_action_it_predicts_what_a_change_does_and_untold_it_cannot() -> None:
-    """The card's reciprocal rank above 0.2 takes longer training than a test has: after 200 steps the content, not the
-    change, is what predictions still miss. Untold it is at chance, 0.024, whatever the training.
+    """Untold the rank is at chance, 0.024, whatever the training; told it is 0.12, less than the card's 0.2.
+
+    Predictions explain 87 % of what changes do; what they miss of the content is the same for all changes, and shifts
+    each prediction towards another change.
     """
     still = ViewsConfig(off=["noise", "flip"], global_size=16, strength=2.0)
 
     def found(conditioning: bool) -> torch.Tensor:
         torch.manual_seed(0)
         method = small("iwm", conditioning=conditioning, momentum=0.99)
-        net = build("vit-pico", toy_layout(), ("c0",), (16, 16), (8, 8), depth=1)
-        net.normaliser.set(torch.tensor([0.45]), torch.tensor([0.15]))
+        net = build("vit-pico", toy_layout(), ("c0",), (16, 16), (4, 4), depth=2)
+        net.normaliser.set(torch.tensor([0.5]), torch.tensor([0.2]))
         maker = ViewMaker(toy_layout(), method.plan(method.config), still, seed=0, window=(16, 16))
-        batches = lambda n: toy_batch(64, start=64 * n, items=512)  # noqa: E731
-        fit(method, net, toy_layout(), batches, 200, window=(16, 16), lr=2e-3, maker=maker)
-        return torch.tensor([told_apart(method, net, maker, item) for item in range(4)]).mean(0)
+        fit(method, net, toy_layout(), planes, 200, window=(16, 16), lr=2e-3, maker=maker)
+        return torch.tensor([told_apart(method, net, maker, item) for item in range(8)]).mean(0)
 
     (explained, rank), (nothing, chance) = found(True), found(False)
-    assert explained > 0.3 and abs(nothing) < 1e-3
-    assert chance < 0.03 < rank
+    assert explained > 0.8 and abs(nothing) < 1e-3
+    assert chance < 0.03 and rank > 0.1
