@@ -66,8 +66,8 @@ def test_two_encoders_on_labelled_volumes(toy_encoder: Write, toy_data: Path, tm
 
     changes = {r["at"] for r in rows if r["measure"] == "invariance" and r["kind"] == "transformation"}
     assert changes == {"gain"}, "what the layout names and changes values"
-    robust = {r["at"] for r in rows if r["measure"] == "linear_accuracy" and r["kind"] == "transformation"}
-    assert robust == {"none", "gain x1", "gain x2"}
+    robust = {r["at"] for r in rows if r["measure"] == "linear_accuracy" and r["kind"] == "corruption"}
+    assert robust == {"clean", "gain x1", "gain x2"}
     assert {r["at"] for r in rows if r["kind"] == "move"} == {"flip:W (symmetry)", "rot90:HW"}
 
     result = json.loads((run / "result.json").read_text())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.linear_model import RidgeCV
-from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
@@ -19,8 +19,8 @@ from ssl_platform.types import View
 COPIES = 3
 TOP = (10, 25)
 FEWEST = 8  # items, below which nothing is fitted
-_FOLDS = 4
-_PENALTIES = np.logspace(-2, 5, 15)
+_FOLDS, _INNER = 4, 3
+_PENALTIES = np.logspace(0, 5, 6)
 
 
 def unfit(subject: Subject) -> str | None:
@@ -93,8 +93,11 @@ def told(change: Tensor, params: Tensor) -> float:
     if n < FEWEST or not y.shape[1]:
         return float("nan")
     y = (y - y.mean(axis=0)) / y.std(axis=0)
-    model = make_pipeline(StandardScaler(), RidgeCV(_PENALTIES))
-    groups = np.repeat(np.arange(n), copies)
-    x = change.flatten(0, 1).double().numpy()
-    guess = cross_val_predict(model, x, y, groups=groups, cv=GroupKFold(_FOLDS)).reshape(y.shape)
+    model = make_pipeline(StandardScaler(), Ridge())
+    search = GridSearchCV(model, {"ridge__alpha": _PENALTIES}, cv=GroupKFold(_INNER))
+    item = np.repeat(np.arange(n), copies)
+    x, guess = change.flatten(0, 1).double().numpy(), np.empty_like(y)
+    for known, asked in GroupKFold(_FOLDS).split(x, y, item):
+        found = search.fit(x[known], y[known], groups=item[known])
+        guess[asked] = found.predict(x[asked]).reshape(len(asked), -1)
     return float(1 - ((y - guess) ** 2).sum() / (y**2).sum())

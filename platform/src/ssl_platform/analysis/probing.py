@@ -13,6 +13,7 @@ from ssl_platform.analysis.layers import OUTPUT
 from ssl_platform.analysis.reading import Reading
 from ssl_platform.analysis.subject import TEST, Subject, evenly
 from ssl_platform.analysis.transformed import Transformed
+from ssl_platform.errors import RunFailed
 from ssl_platform.measures import calibration_error, overconfidence
 from ssl_platform.transfer.evaluation import labelled, together
 from ssl_platform.transfer.features import ItemFeatures
@@ -22,6 +23,7 @@ from ssl_platform.transfer.protocols.answer import Answer, Function
 from ssl_platform.transfer.protocols.linear import LinearFit, choose_linear, fit_linear
 from ssl_platform.transfer.units import by_unit
 from ssl_platform.types import Metric as Estimate
+from ssl_platform.views.maker import ViewMaker
 
 Measure = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -56,12 +58,14 @@ class Probe:
 
     Args:
         subject: encoder and labelled data.
+        whole: whether items are embedded whole, as `probe` does; else the window in the middle of each of at most
+            `subject.limit` training and validation items stands for them, so that many views can be afforded.
     """
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject, opened = subject, subject.opened
-        rows = np.union1d(subject.part(1), subject.part(2))
-        features = self._features(subject, rows, "labelled items")
+    def __init__(self, subject: Subject, whole: bool) -> None:
+        self.subject, self.whole, opened = subject, whole, subject.opened
+        parts = [subject.part(code) if whole else evenly(subject.part(code), subject.limit) for code in (1, 2)]
+        features = self._features(np.union1d(*parts), "labelled items", opened.maker)
         self.heads: list[LinearFit] = []
         for codes in opened.codes:
             train, val = (labelled(opened.data.facts, features, np.flatnonzero(codes == code)) for code in (1, 2))
@@ -77,35 +81,36 @@ class Probe:
             title: of the progress bar.
             changed: makes the views; None: clean ones.
         """
-        subject = self.subject
-        if changed is not None:
-            subject = replace(subject, opened=replace(subject.opened, maker=changed))
-        features, facts = self._features(subject, rows, title), subject.opened.data.facts
+        opened = self.subject.opened
+        features = self._features(rows, title, changed or opened.maker)
         answers = []
-        for codes, head in zip(self.subject.opened.codes, self.heads, strict=True):
-            test = labelled(facts, features, np.flatnonzero(codes == TEST))
+        for codes, head in zip(opened.codes, self.heads, strict=True):
+            test = labelled(opened.data.facts, features, np.flatnonzero(codes == TEST))
             if len(test):
                 answer = Answer(test.target.numpy(), head(test.features), test.groups, test.ids)
-                answers.append(by_unit(answer, subject.opened.config.labels.unit))
+                answers.append(by_unit(answer, opened.config.labels.unit))
         return answers
 
-    def _features(self, subject: Subject, rows: np.ndarray, title: str) -> ItemFeatures:
-        return embed_forms(subject.opened, subject.encoder, {"item"}, rows, f"{self.subject.name}: {title}")["item"]
-
-
-def probe_of(subject: Subject) -> Probe:
-    """The probe of a subject, fitted once."""
-    if "probe" not in subject.shared:
-        subject.shared["probe"] = Probe(subject)
-    found: Probe = subject.shared["probe"]
-    return found
+    def _features(self, rows: np.ndarray, title: str, maker: ViewMaker) -> ItemFeatures:
+        subject = self.subject
+        if self.whole:
+            own = replace(subject.opened, maker=maker)
+            return embed_forms(own, subject.encoder, {"item"}, rows, f"{subject.name}: {title}")["item"]
+        read: list[torch.Tensor] = []
+        found: list[torch.Tensor] = []
+        for batch in subject.batches(rows, title):
+            read.append(batch.index.cpu())
+            found.append(subject.encoder(maker.clean(batch)).pooled.float().cpu())
+        if not found:
+            raise RunFailed(f"no item could be read: {next(iter(subject.opened.unread.values()), 'there are none')}")
+        return ItemFeatures(torch.cat(found), torch.cat(read).numpy(), "center")
 
 
 def calibrate(subject: Subject) -> list[Reading]:
     """Expected calibration error and overconfidence of the linear probe on the test items, beside its first metric."""
     task, bins = subject.opened.task, subject.opened.config.analyze.bins
     metric, function = next(iter(metrics_of(task.kind, task.positive_index).items()))
-    answers = probe_of(subject).scores(subject.part(TEST), "test items")
+    answers = Probe(subject, whole=True).scores(subject.part(TEST), "test items")
     functions: dict[str, Function] = {
         f"linear_{metric}": function,
         "calibration_error": partial(_confident, partial(calibration_error, bins=bins)),
@@ -128,19 +133,20 @@ def _confident(measure: Measure, target: np.ndarray, score: np.ndarray) -> float
 def withstand(subject: Subject) -> list[Reading]:
     """The probe's first metric on test items under each transformation and strength.
 
-    The probe learnt from clean views. `lost` is the difference to the same items clean.
+    The probe learnt from clean views of the window in the middle of each item, and is asked about such windows. `lost`
+    is the difference to the same windows clean.
     """
-    opened, probe = subject.opened, probe_of(subject)
-    rows = evenly(subject.part(TEST), opened.config.analyze.items)
+    opened, probe = subject.opened, Probe(subject, whole=False)
+    rows = evenly(subject.part(TEST), subject.limit)
     name, function = next(iter(metrics_of(opened.task.kind, opened.task.positive_index).items()))
     clean = _value(probe.scores(rows, "test items"), name, function)
-    found = [Reading.of(f"linear_{name}", "transformation", "none", clean)]
+    found = [Reading.of(f"linear_{name}", "corruption", "clean", clean)]
     for change in subject.changes:
         for strength in opened.config.analyze.strengths:
             at = f"{change} x{strength:g}"
             value = _value(probe.scores(rows, at, Transformed(opened, change, strength)), name, function)
-            found.append(Reading.of(f"linear_{name}", "transformation", at, value))
-            found.append(Reading.of("lost", "transformation", at, clean.value - value.value))
+            found.append(Reading.of(f"linear_{name}", "corruption", at, value))
+            found.append(Reading.of("lost", "corruption", at, clean.value - value.value))
     return found
 
 

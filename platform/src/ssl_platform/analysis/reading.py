@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ssl_platform.types import Metric
 
-Kind = Literal["output", "layer", "transformation", "move", "pair"]
+Kind = Literal["output", "layer", "transformation", "move", "corruption", "pair"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Reading:
     Attributes:
         measure: its name, in words of letters and underscores.
         kind: what `at` names: the encoder's `output`, a `layer`, a `transformation` of views, an exact `move` of the
-            grid, or layers of a `pair` of encoders.
+            grid, a `corruption` that a probe is tested on, or layers of a `pair` of encoders.
         at: where it was taken, such as `block 3` or `noise x2`.
         value: None where it is not defined.
         ci95: lower and upper bound over groups, or None.

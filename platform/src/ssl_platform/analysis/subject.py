@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,14 +29,12 @@ class Subject:
         opened: the data, with the limits in `opened.config.analyze`.
         encoder: on its device; `opened.encoder` or the same net with random weights.
         changes: transformations that fit the data (`ssl_platform.analysis.transformed`).
-        shared: what one analysis made that another needs too.
     """
 
     name: str
     opened: Opened
     encoder: Encoder
     changes: tuple[str, ...] = ()
-    shared: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @staticmethod
     def of(name: str, opened: Opened) -> Subject:
@@ -46,8 +43,7 @@ class Subject:
 
     def beside(self, encoder: Encoder, word: str) -> Subject:
         """The same data under another encoder."""
-        moved = encoder.to(device_of(self.opened.config))
-        return replace(self, name=f"{self.name}, {word}", encoder=moved, shared={})
+        return replace(self, name=f"{self.name}, {word}", encoder=encoder.to(device_of(self.opened.config)))
 
     @property
     def limit(self) -> int:

@@ -13,6 +13,7 @@ TITLES: dict[Kind, str] = {
     "layer": "by layer",
     "transformation": "by transformation of the views",
     "move": "by exact move of the grid",
+    "corruption": "linear probe on changed views",
     "pair": "alike (CKA)",
 }
 _HEADS: dict[Kind, str] = {
@@ -20,6 +21,7 @@ _HEADS: dict[Kind, str] = {
     "layer": "layer",
     "transformation": "transformation",
     "move": "move",
+    "corruption": "views",
     "pair": "layers",
 }
 
@@ -64,7 +66,8 @@ def _outputs(rows: Sequence[Row], encoders: Sequence[str]) -> Table:
     measures = list(dict.fromkeys(row.reading.measure for row in rows))
     cells = {(row.reading.measure, row.encoder): cell(row) for row in rows}
     lines = tuple((spoken(m), *(cells.get((m, e), "") for e in encoders)) for m in measures)
-    return Table("output (random weights in brackets)", ("", *encoders), lines)
+    title = "output (random weights in brackets)" if any(row.random is not None for row in rows) else "output"
+    return Table(title, ("", *encoders), lines)
 
 
 def _places(kind: Kind, title: str, rows: Sequence[Row]) -> Table:
