@@ -74,7 +74,8 @@ def test_runs_protocols_and_seeds_are_one_table_beside_both_baselines(tmp_path: 
 
 def test_differences_between_runs_are_paired_by_seed_and_by_item(tmp_path: Path, runs: list[Path]) -> None:
     found = compared(tmp_path, runs, "--protocol", "knn")
-    assert {pair["metric"].split("/")[0] for pair in found["differences"]} == {"knn"}
+    assert {one["metric"].split("/")[0] for one in (*found["rows"], *found["differences"])} == {"knn"}
+    assert all(row["scratch"] is not None for row in found["rows"] if row["run"] != "random"), "although not shown"
     (pair,) = (p for p in found["differences"] if p["metric"] == "knn/accuracy")
     assert (pair["first"], pair["second"]) == ("mae", "dino")
     values = {m: [value_of(tmp_path / f"{m}-seed{s}", "knn/accuracy") for s in SEEDS] for m in ("mae", "dino")}
@@ -135,7 +136,7 @@ def test_budgets_of_labels_are_compared_apart(tmp_path: Path) -> None:
         write_evaluation(tmp_path / "scratch-few", skill=0.5, command="finetune", result=few),
     ]
     rows = {r["run"]: r for r in compared(tmp_path, runs)["rows"] if r["metric"] == "finetune/accuracy"}
-    assert rows["few"]["labels"] == "0.1 of labels" and rows["few"]["beside"] is not None
+    assert rows["few"]["labels"] == "10 % of labels" and rows["few"]["beside"] is not None
     assert rows["all"]["labels"] is None and rows["all"]["beside"] is None, "scratch had a tenth of the labels"
 
 

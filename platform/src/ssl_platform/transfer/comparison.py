@@ -150,11 +150,20 @@ class Table:
         }
 
 
-def tabulated(cells: Sequence[Cell], costs: Sequence[Cost], about: dict[str, Any]) -> Table:
-    """The table of all cells, by metric; the cells named `random` and `scratch` are the others' baselines too."""
+def tabulated(
+    cells: Sequence[Cell], costs: Sequence[Cost], about: dict[str, Any], beside: Sequence[Cell] = ()
+) -> Table:
+    """The table of all cells, by metric; the cells named `random` and `scratch` are the others' baselines too.
+
+    Args:
+        cells: shown.
+        costs: of the runs.
+        about: ids, and how it was measured.
+        beside: further baselines, which have no rows.
+    """
     order = list(dict.fromkeys(cell.metric for cell in cells))
     sorted_cells = sorted(cells, key=lambda cell: order.index(cell.metric))
-    known = {(cell.run, cell.metric, cell.labels): cell for cell in cells}
+    known = {(cell.run, cell.metric, cell.labels): cell for cell in (*beside, *cells)}
     couples = []
     for metric, labels in dict.fromkeys((cell.metric, cell.labels) for cell in sorted_cells):
         alike = [cell for cell in sorted_cells if (cell.metric, cell.labels) == (metric, labels)]

@@ -68,7 +68,13 @@ class Evaluation:
     def labels(self) -> str:
         """The budget of labels in words; empty for all of them."""
         fraction, count = self.result.get("labels_fraction"), self.result.get("labels_count")
-        return f"{fraction:.3g} of labels" if fraction is not None else f"{count} labels" if count is not None else ""
+        return (
+            f"{100 * fraction:.3g} % of labels"
+            if fraction is not None
+            else f"{count} labels"
+            if count is not None
+            else ""
+        )
 
     def metrics(self) -> dict[str, Metric]:
         """By `protocol/metric`; those of pretraining are its monitor's."""
@@ -97,15 +103,17 @@ def tabulate(runs: Sequence[str], protocols: Sequence[str] = ()) -> Table:
     ids = {key: same(results, key, what) for key, what in (("data_id", "other data"), ("split_id", "another split"))}
     same(results, "labels_unit", "other units")
     same({name: {"finetune.fold": _fold(result)} for name, result in results.items()}, "finetune.fold", "other rounds")
-    cells, costs = [], []
+    cells, costs, beside = [], [], []
     for name, repeats in _named(_repeated(found)).items():
         own = _cells(name, repeats, protocols)
         cells += own
+        # Training from scratch is a baseline of every protocol, whichever are shown.
+        beside += _cells(name, repeats, ()) if name == SCRATCH else []
         costs += [cost_of(name, [one.result for one in repeats])] if own else []
     if not cells:
         told = f" of {', '.join(protocols)}" if protocols else ""
         raise ConfigError(f"compare: the runs have no finished metrics{told}: run probe, or give --labels to measure")
-    return tabulated(cells, costs, ids)
+    return tabulated(cells, costs, ids, beside)
 
 
 def _evaluation(name: str, run: str) -> Evaluation:
