@@ -75,7 +75,7 @@ def nine(*names: str) -> dict[str, int]:
 
 DENSE = {"finetune.steps": 20, "finetune.batch_size": 4, "finetune.eval_every": 10}
 CASES = {
-    "msd-hippocampus": Case({"": 12}, {"mask": 10, "": 2}, "finetune/dice", 0.5, "segmentation", DENSE),
+    "msd-hippocampus": Case({"": 12}, {"mask": 10, "": 2}, "finetune/dice", 0.2, "segmentation", DENSE),
     "luna16": Case({f"fold {k}": 2 for k in range(10)}, {"nodule": 10, "other": 10}),
     "eurosat": Case({"train": 15, "val": 6, "test": 6}, nine("AnnualCrop", "Forest", "SeaLake")),
     "bigearthnet-v2": Case(
@@ -97,9 +97,9 @@ CASES = {
         {"train": 2, "test": 2},
         {"mask": 4},
         "label-propagation/j_and_f",
-        0.2,
+        0.1,
         "label-propagation",
-        {"probe.frame_size": 48, "backbone.patch": [2, 8, 8]},
+        {"probe.frame_size": 48},
     ),
     "esc-50": Case({f"fold {k}": 4 for k in range(1, 6)}, {"dog": 10, "rain": 10}),
     "speech-commands": Case({"train": 18, "val": 6, "test": 6}, {"down": 10, "up": 10, "yes": 10}),
