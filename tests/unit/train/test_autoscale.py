@@ -6,11 +6,13 @@ import pytest
 
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.errors import ConfigError
+from ssl_platform.objectives.load import load_objective
 from ssl_platform.train import autoscale, optim_defaults
 from ssl_platform.train.autoscale import Machine
 from ssl_platform.train.scale import RunSize, shrink
 
 CPU = Machine("cpu", 1, 2)
+MAE, SimCLR, DINO = (load_objective(name) for name in ("mae", "simclr", "dino"))
 GPU = Machine("cuda", 4, 8, 80 * 2**30, True)
 
 
@@ -70,28 +72,28 @@ def test_learning_rate_follows_batch_and_width() -> None:
     rates = {}
     for batch, width in ((16, 384), (64, 384), (64, 96)):
         config = RunConfig()
-        optim_defaults.optimiser(config, "masked", batch, width, convnet=False)
+        optim_defaults.optimiser(config, MAE, batch, width, convnet=False)
         rates[batch, width] = config.optim.lr
     assert rates[64, 384] == pytest.approx(2 * rates[16, 384], rel=1e-2)
     assert rates[64, 96] == pytest.approx(4 * rates[64, 384], rel=1e-2)
     config = RunConfig()
-    lines = optim_defaults.optimiser(config, "masked", 64, 384, convnet=False, steps=500)
+    lines = optim_defaults.optimiser(config, MAE, 64, 384, convnet=False, steps=500)
     assert config.optim.lr == pytest.approx(2 * rates[64, 384], rel=1e-2) and "500 steps" in lines[1]
     config = RunConfig(optim={"name": "sgd"})
-    optim_defaults.optimiser(config, "contrastive", 512, 512, convnet=True)
+    optim_defaults.optimiser(config, SimCLR, 512, 512, convnet=True)
     assert config.optim.lr == pytest.approx(0.1)
     config = RunConfig()
-    optim_defaults.optimiser(config, "contrastive", 2048, 512, convnet=True)
+    optim_defaults.optimiser(config, SimCLR, 2048, 512, convnet=True)
     assert config.optim.name == "lars"
 
 
 def test_raised_decay_only_where_the_paper_raises_it() -> None:
     config = RunConfig()
-    optim_defaults.optimiser(config, "distillation", 64, 384, convnet=False)
+    optim_defaults.optimiser(config, DINO, 64, 384, convnet=False)
     plan = optim_defaults.plan_of(config, "distillation", 100, 10)
     assert plan.weight_decay_at(0, 100) == pytest.approx(0.04) and plan.weight_decay_at(100, 100) == pytest.approx(0.4)
     config = RunConfig(optim={"weight_decay": 0.1})
-    optim_defaults.optimiser(config, "distillation", 64, 384, convnet=False)
+    optim_defaults.optimiser(config, DINO, 64, 384, convnet=False)
     assert optim_defaults.plan_of(config, "distillation", 100, 10).weight_decay_at(0, 100) == 0.1
 
 
@@ -111,6 +113,18 @@ def test_shrinks_to_the_run_and_prints_each_rule() -> None:
         "decoder_heads": 4,
     }
     assert len(lines) == len(PAPER) and "paper 65536" in lines[1] and "84 windows" in lines[1]
+
+
+def test_narrow_encoders_go_faster_unless_targets_are_remembered() -> None:
+    def rate(name: str, width: int) -> float:
+        config = RunConfig(objective={"name": name})
+        optim_defaults.optimiser(config, load_objective(name), 256, width, convnet=False)
+        assert config.optim.lr != "auto"
+        return config.optim.lr
+
+    assert rate("simclr", 96) == pytest.approx(4 * rate("simclr", 384), rel=0.01)
+    for name in ("moco-v2", "mochi", "instdisc", "pirl", "nnclr", "byol"):
+        assert rate(name, 96) == rate(name, 384)
 
 
 def test_a_short_run_gets_a_quick_sharp_teacher_and_a_normed_head() -> None:

@@ -86,11 +86,13 @@ class Objective(nn.Module):
 
     Attributes:
         data: what it trains on, known before `build`.
+        remembers: whether it is compared with what earlier weights made (a memory, a queue), which asks for slow steps.
     """
 
     name: ClassVar[str] = ""
     family: ClassVar[str] = ""
     paper: ClassVar[str] = ""
+    remembers: ClassVar[bool] = False
     needs: ClassVar[Plan | Callable[[Any], Plan]]
     Config: ClassVar[type[ObjectiveConfig]] = ObjectiveConfig
 

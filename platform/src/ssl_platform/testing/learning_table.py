@@ -38,7 +38,15 @@ class Trial:
     seeds: int = 1
 
 
-TRIALS: Mapping[str, Trial] = {}
+TRIALS: Mapping[str, Trial] = {
+    "context-prediction": Trial(
+        {"views.global_size": 64, "objective.gap": 0.0, "objective.pairs": 4, "objective.colour": "keep"}, 400
+    ),
+    "colorization": Trial(steps=450),
+    "cpc": Trial({"objective.overlap": 0.0, "objective.first": 1}),
+    "data2vec2": Trial(steps=450),
+    "latent-mim": Trial({"objective.mask_ratio": 0.6}),
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,8 @@ class Row:
         unfit: what the domain lacks; empty where it was measured.
         accuracy, control: balanced accuracies, means over seeds.
         removed: what the control lacks.
-        seeds, steps, seconds: how many, and of one arm.
+        seeds, steps: how many.
+        seconds: of processor time, of one arm.
         key: hash of all that decides the row.
     """
 

@@ -4,9 +4,9 @@ Reference values are peak learning rates at their batch, as published; the rule 
 for SGD and LARS (Goyal et al., 2017, arXiv:1706.02677), with its square root for Adam (Malladi et al., 2022,
 arXiv:2205.10287), and inversely with the encoder's width for Adam on narrow encoders (Yang et al., 2022,
 arXiv:2203.03466), whose published values are for widths of 384 and more, where what is learnt stands still or is pushed
-apart: with targets that move along, and with statistics of the batch, narrow encoders lost what they knew at such rates
-(byol, dino, vicreg). Published values are also for runs of 10^5 steps and more: shorter ones get twice as much, or they
-end before they arrive.
+apart: with targets that move along or were made by earlier weights, and with statistics of the batch, narrow encoders
+lost what they knew at such rates (byol, dino, vicreg, moco-v2, instdisc). Published values are also for runs of 10^5
+steps and more: shorter ones get twice as much, or they end before they arrive.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ssl_platform.config.schema import RunConfig
+from ssl_platform.objectives.base import Objective
 from ssl_platform.schedules import resolve_duration
 from ssl_platform.train.autoscale import resolve
 from ssl_platform.train.optim import OptimPlan
@@ -62,19 +63,25 @@ SGD_LR, SGD_DECAY = 0.05, 1e-4  # SimSiam's, per 256 samples
 
 
 def optimiser(
-    config: RunConfig, family: str, batch: int, embed_dim: int, convnet: bool, steps: int = SHORT_RUN
+    config: RunConfig,
+    objective: type[Objective],
+    batch: int,
+    embed_dim: int,
+    convnet: bool,
+    steps: int = SHORT_RUN,
 ) -> list[str]:
     """Resolve `optim.name`, `optim.lr` and `optim.weight_decay`; return the lines to print.
 
     Args:
         config: changed in place.
-        family: of the objective.
+        objective: its family and whether it remembers are looked at.
         batch: global batch.
         embed_dim: width of the encoder.
         convnet: whether the encoder has no tokens.
         steps: of the run.
     """
     lines: list[str] = []
+    family = objective.family
     if config.optim.name == "auto":
         large = convnet and batch >= LARS_BATCH and family not in ("masked", "predictive")
         why = f"a convnet with a batch of at least {LARS_BATCH}" if large else "steady at any batch"
@@ -83,7 +90,8 @@ def optimiser(
     reference = REFERENCES.get(family, DEFAULT)
     if config.optim.lr == "auto":
         if name == "adamw":
-            width = min(4.0, max(1.0, WIDTH / embed_dim)) if family in NARROW_FASTER else 1.0
+            faster = family in NARROW_FASTER and not objective.remembers
+            width = min(4.0, max(1.0, WIDTH / embed_dim)) if faster else 1.0
             short = SHORT_FACTOR if steps < SHORT_RUN else 1.0
             lr = reference.lr * math.sqrt(batch / reference.batch) * width * short
             why = f"{reference.source}: {reference.lr:g} at batch {reference.batch}, square root of the batch"

@@ -1,9 +1,9 @@
 """`scale=auto`: a paper's widths, queues and prototypes shrunk to a run that is smaller than the paper's.
 
 Published settings belong to a million images, batches of thousands and encoders of 384 to 2048 dimensions. On a few
-hundred volumes and a pico encoder they overfit, never fill or outweigh the encoder. Each rule acts on settings by name,
-only downwards (the head's batch statistics apart), never on a value somebody asked for, and every change is printed
-with its rule.
+hundred volumes and a pico encoder they overfit, never fill or outweigh the encoder. Each rule acts on settings by name
+(or by objective and name), only downwards (the head's batch statistics apart), never on a value somebody asked for, and
+every change is printed with its rule.
 """
 
 from __future__ import annotations
@@ -118,6 +118,13 @@ def _prototypes(value: Any, run: RunSize) -> tuple[Any, str]:
     return min(int(value), most), f"at most one for two of the {run.windows} windows"
 
 
+def _place_prototypes(value: Any, run: RunSize) -> tuple[Any, str]:
+    fewer, rule = _prototypes(value, run)
+    if run.batch >= LARGE:
+        return fewer, rule
+    return min(fewer, max(16, run.batch // 2)), f"balanced at every place of a batch of {run.batch}"
+
+
 def _permutations(value: Any, run: RunSize) -> tuple[Any, str]:
     return (value, "") if run.steps >= LONG else (min(int(value), 100), f"at most 100 within {LONG} steps")
 
@@ -180,6 +187,7 @@ RULES: Mapping[str, Rule] = {
     "patch_teacher_temperature": _teacher_temperature,
     "out_dim": _prototypes,
     "prototypes": _prototypes,
+    "capi.prototypes": _place_prototypes,
     "queue": _queue,
     "hardest": _hard,
     "mixed": _hard,
@@ -238,6 +246,7 @@ def shrink(config: RunConfig, settings: Mapping[str, Any], run: RunSize) -> list
     lines: list[str] = []
     if config.scale == "paper":
         return lines
+    objective = config.objective["name"]
     for key, value in flatten(dict(settings)).items():
         name = key.rpartition(".")[2]  # settings of a combination's parts lie deeper
         if name not in RULES or config.given(f"objective.{key}") or not (value or name in SWITCHED_ON):
@@ -248,7 +257,7 @@ def shrink(config: RunConfig, settings: Mapping[str, Any], run: RunSize) -> list
             new = TINY[name] if name in TINY else tuple(min(int(v), 32) for v in value)
             new, rule = (new if _smaller(new, value) else value), "scale=tiny"
         else:
-            new, rule = RULES[name](value, run)
+            new, rule = RULES.get(f"{objective}.{name}", RULES[name])(value, run)
         if new != (tuple(value) if isinstance(value, list) else value):
             shown = list(new) if isinstance(new, tuple) else new
             config.resolve(f"objective.{key}", shown, f"scale={config.scale}: {rule}")

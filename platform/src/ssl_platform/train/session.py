@@ -147,7 +147,8 @@ class Session:
         family = model.objective.family
         convnet = model.backbone.tokenizer is None
         width = model.backbone.embed_dim
-        self._decided(optim_defaults.optimiser(config, family, self.batch, width, convnet, self.steps))
+        kind = type(model.objective)
+        self._decided(optim_defaults.optimiser(config, kind, self.batch, width, convnet, self.steps))
         self.plan = optim_defaults.plan_of(config, family, self.steps, self.epoch_steps)
 
     def _sequential(self, rows: np.ndarray, batch: int = 16) -> Sequential:

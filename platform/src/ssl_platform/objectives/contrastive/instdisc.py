@@ -37,6 +37,8 @@ from ssl_platform.types import Loss, Step, View, Views
 class InstDisc(Objective):
     """Find a sample's own vector in a memory of all samples."""
 
+    remembers = True
+
     class Config(ObjectiveConfig):
         """Settings of instance discrimination."""
 

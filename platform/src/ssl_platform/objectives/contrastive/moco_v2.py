@@ -53,6 +53,8 @@ def key_plan(config: MoCoV2Config) -> Plan:
 class MoCoV2(Objective):
     """Contrast a query with its key from a momentum encoder and with a queue of earlier keys."""
 
+    remembers = True
+
     Config = MoCoV2Config
 
     def build(self, backbone: Backbone, models: Mapping[str, nn.Module]) -> None:

@@ -35,6 +35,8 @@ from ssl_platform.types import Loss, Step, Views
 class NNCLR(Objective):
     """Contrast the nearest neighbour of one view in a support set with the predictions of the other views."""
 
+    remembers = True
+
     class Config(ObjectiveConfig):
         """Settings of NNCLR."""
 

@@ -44,6 +44,8 @@ TILED = (0.6, 1.0)  # share of the window that is cut into tiles
 class PIRL(Objective):
     """Match a sample's memory from its intact view and from its shuffled tiles."""
 
+    remembers = True
+
     class Config(ObjectiveConfig):
         """Settings of PIRL with tiles."""
 
