@@ -34,7 +34,7 @@ def test_interval_covers_the_truth_about_95_percent_of_the_time() -> None:
 def test_student_interval_of_seeds() -> None:
     metric = over_seeds([1.0, 2.0, 3.0], "evaluation seeds")
     assert metric.value == 2.0 and metric.ci_over == "evaluation seeds"
-    assert metric.ci95 == pytest.approx((2 - 4.303 / 3**0.5, 2 + 4.303 / 3**0.5))
+    assert metric.ci95 == pytest.approx((2 - 4.3026527 / 3**0.5, 2 + 4.3026527 / 3**0.5))
     assert over_seeds([1.0], "evaluation seeds").ci95 is None
     assert paired_difference([2, 3, 4], [1, 2, 3], "x").ci95 == (1.0, 1.0)
 

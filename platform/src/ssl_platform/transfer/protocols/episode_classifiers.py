@@ -93,7 +93,12 @@ def _fit(x: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Linear:
     inner = torch.zeros(episodes, z.shape[2], ways, dtype=x.dtype, requires_grad=True)
     bias = torch.zeros(episodes, 1, ways, dtype=x.dtype, requires_grad=True)
     optimiser = torch.optim.LBFGS(
-        [inner, bias], max_iter=1000, tolerance_grad=1e-7, history_size=20, line_search_fn="strong_wolfe"
+        [inner, bias],
+        max_iter=1000,
+        tolerance_grad=1e-7,
+        tolerance_change=1e-14,
+        history_size=20,
+        line_search_fn="strong_wolfe",
     )
 
     def closure() -> Tensor:
