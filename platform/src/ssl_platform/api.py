@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssl_platform.api_arguments import Paths, configuration, split
 from ssl_platform.authoring import AUTHORING
 
 if TYPE_CHECKING:
     from ssl_platform.authoring import *  # noqa: F403 - the names `__getattr__` serves, with their types
     from ssl_platform.config.schema import RunConfig
-
-Paths = str | Path | Sequence[str | Path]
 
 COMMANDS = (
     "pretrain",
@@ -29,6 +28,7 @@ COMMANDS = (
     "export",
     "report",
     "scan",
+    "prepare",
     "load_encoder",
 )
 
@@ -86,7 +86,7 @@ def pretrain(
         UsageError: found before the first step.
         RunFailed: after it.
     """
-    chosen = pretrain_config(
+    chosen = pretrainconfiguration(
         domain=domain,
         data=data,
         manifest=manifest,
@@ -107,7 +107,7 @@ def pretrain(
     return train(chosen, resume=resume, dry_run=dry_run, at_end=after_training)
 
 
-def pretrain_config(
+def pretrainconfiguration(
     *,
     config: str | Path | Sequence[str | Path] = (),
     run: str | Path | None = None,
@@ -120,7 +120,7 @@ def pretrain_config(
     from ssl_platform.errors import UsageError
 
     recipes = [str(recipe) for recipe in ([config] if isinstance(config, str | Path) else config)]
-    words, settings = _split(options)
+    words, settings = split(options)
     given: dict[str, Any] = {"settings": settings, "overrides": overrides, **words}
     if resume:
         if run is None:
@@ -160,7 +160,7 @@ def probe(
     from ssl_platform.report.run_end import after_evaluation, pictures_of
     from ssl_platform.transfer.probe import probe as evaluate
 
-    result = evaluate(_config("probe", given), at_end=pictures_of)
+    result = evaluate(configuration("probe", given), at_end=pictures_of)
     after_evaluation(result)
     return result
 
@@ -188,7 +188,7 @@ def finetune(
     from ssl_platform.report.run_end import after_evaluation, pictures_of
     from ssl_platform.transfer.finetune import finetune as train
 
-    result = train(_config("finetune", given), resume=resume, at_end=pictures_of)
+    result = train(configuration("finetune", given), resume=resume, at_end=pictures_of)
     after_evaluation(result)
     return result
 
@@ -215,7 +215,7 @@ def predict(
     given = locals()
     from ssl_platform.transfer.predict import predict as apply
 
-    return apply(_config("predict", given), model=str(model), out=Path(out))
+    return apply(configuration("predict", given), model=str(model), out=Path(out))
 
 
 def embed(
@@ -241,7 +241,7 @@ def embed(
     given = locals()
     from ssl_platform.transfer.embed import embed as write
 
-    return write(_config("embed", given), out=Path(out), level=level)
+    return write(configuration("embed", given), out=Path(out), level=level)
 
 
 def compare(
@@ -266,7 +266,7 @@ def compare(
     from ssl_platform.transfer.compare import compare as tabulate
 
     place = None if out is None else check_out(Path(out))
-    result = tabulate(_config("compare", given), runs=[str(run) for run in runs])
+    result = tabulate(configuration("compare", given), runs=[str(run) for run in runs])
     after_comparison(result, place)
     return result
 
@@ -300,7 +300,7 @@ def analyze(
     from ssl_platform.report.run_end import after_evaluation
 
     encoders = [str(one) for one in ([encoder] if isinstance(encoder, str | Path) else encoder)]
-    result = look(_config("analyze", given), encoders)
+    result = look(configuration("analyze", given), encoders)
     after_evaluation(result)
     return result
 
@@ -339,58 +339,6 @@ def report(*, run: str | Path, anonymous: bool = False) -> Path:
     return write(Path(run), anonymous=anonymous)
 
 
-def scan(
-    *,
-    data: Paths = (),
-    labels: str | Path | None = None,
-    manifest: str | Path | None = None,
-    domain: str | None = None,
-    out: str | Path | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    **settings: Any,
-) -> dict[str, Any]:
-    """Say what would be used, set aside and quarantined; the check to run first.
-
-    Args:
-        data, labels, manifest: as in `pretrain`.
-        domain: told from the files when None.
-        out: editable manifest to write.
-        overrides, settings: as in `pretrain`.
-    """
-    given = locals()
-    from ssl_platform.survey import survey
-
-    return survey(_config("scan", given), out=None if out is None else Path(out))
-
-
-def prepare(
-    *,
-    out: str | Path,
-    data: Paths = (),
-    labels: str | Path | None = None,
-    manifest: str | Path | None = None,
-    domain: str | None = None,
-    shard_mb: float = 256.0,
-    exact: bool = False,
-    overrides: Mapping[str, Any] | None = None,
-    **settings: Any,
-) -> dict[str, Any]:
-    """Pack data into shards that `data=` reads, each item in the form it is read from; what was stopped goes on.
-
-    Args:
-        out: folder, or an address that fsspec knows.
-        data, labels, manifest: as in `pretrain`.
-        domain: told from the files when None.
-        shard_mb: largest size of a shard in MB, unless one item is larger.
-        exact: windows must be those of the source bit for bit: videos are packed as they are.
-        overrides, settings: as in `pretrain`.
-    """
-    given = locals()
-    from ssl_platform.preparing import prepare as pack
-
-    return pack(_config("prepare", given), out, shard_mb=shard_mb, exact=exact)
-
-
 def load_encoder(path: str | Path) -> Any:
     """An encoder for use in other code: `enc.preprocess(array, spacing=...)`, then `enc(x) -> Features`.
 
@@ -400,32 +348,3 @@ def load_encoder(path: str | Path) -> Any:
     from ssl_platform.encoder import load_encoder as load
 
     return load(path)
-
-
-_WORDS = (
-    "domain",
-    "data",
-    "manifest",
-    "labels",
-    "objective",
-    "backbone",
-    "init",
-    "run",
-    "seed",
-    "encoder",
-    "task",
-    "protocol",
-)
-
-
-def _split(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The command line's words, and sections."""
-    words = {key: value for key, value in arguments.items() if key in _WORDS}
-    return words, {key: value for key, value in arguments.items() if key not in _WORDS}
-
-
-def _config(command: str, given: Mapping[str, Any]) -> RunConfig:
-    from ssl_platform.configure import configure
-
-    words = {key: value for key, value in given.items() if key in _WORDS}
-    return configure(command, settings=given["settings"], overrides=given["overrides"], **words)

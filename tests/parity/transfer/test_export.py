@@ -77,7 +77,7 @@ def test_one_line_errors(toy_encoder: Write, tmp_path: Path) -> None:
             api.export(encoder=encoder, out=out)
     with pytest.raises(UsageError, match="no such run folder"):
         api.export(encoder=tmp_path / "absent", out=tmp_path / "x")
-    with pytest.raises(UsageError, match="this release writes torch, onnx, timm, monai, nnunet .did you mean 'onnx'"):
+    with pytest.raises(UsageError, match=r"this release writes torch, onnx, timm, monai, nnunet .did you mean 'onnx'"):
         api.export(encoder=encoder, out=tmp_path / "x", format="onx")
     with pytest.raises(UsageError, match="either --encoder or --model"):
         api.export(out=tmp_path / "x")

@@ -52,7 +52,8 @@ def test_finished_runs_are_put_side_by_side(tmp_path: Path, capsys: pytest.Captu
         ("a", "knn/accuracy", 0.5),
         ("b", "knn/accuracy", 0.75),
     ]
-    assert "| b | knn/accuracy | 0.750 [0.650, 0.850] | random 0.250 | +0.500 | groups |" in (tmp_path / "out" / "compare.md").read_text()
+    page = (tmp_path / "out" / "compare.md").read_text()
+    assert "| b | knn/accuracy | 0.750 [0.650, 0.850] | random 0.250 | +0.500 | groups |" in page
     assert len(json.loads((tmp_path / "out" / "compare.json").read_text())["rows"]) == 4
     only = api.compare(runs=runs, protocol="linear", overrides={"run": str(tmp_path / "linear")})
     assert {row["metric"] for row in only["rows"]} == {"linear/accuracy"}

@@ -153,7 +153,8 @@ class Training:
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.999))
         self.half = recipe.precision == "bf16" and device.type == "cuda"
         self.every = 1 if device.type == "cpu" else 10  # reading a loss makes the host wait for the GPU
-        self.history, self.best = History(), {}
+        self.history = History()
+        self.best: dict[str, Tensor] = {}
         self.waiting: list[Tensor] = []
         self.samples = 0
         self.began = self.since = self.saved = time.monotonic()
@@ -179,7 +180,7 @@ class Training:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             loss = task_loss(model.task, model(view), target, model.scale)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.trained, recipe.clip)
         self.optimizer.step()
         self.waiting.append(loss.detach())

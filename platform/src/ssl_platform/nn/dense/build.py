@@ -32,7 +32,7 @@ def build_decoder(name: str, source: Source, outputs: int, width: int = 16) -> D
     chosen = fitting(source) if name == "auto" else name
     if chosen not in DECODERS:
         raise ValueError(f"there is no such decoder; there are {', '.join(DECODERS)}")
-    made: DenseDecoder = DECODERS[chosen](source, outputs, width)  # type: ignore[call-arg, arg-type]
+    made: DenseDecoder = DECODERS[chosen](source, outputs, width)
     return made
 
 

@@ -123,5 +123,5 @@ def _pooled(x: Tensor, factor: list[int]) -> Tensor:
     missing = [g * f - n for g, f, n in zip(grid, factor, x.shape[2:], strict=True)]
     padded = F.pad(x, [n for m in reversed(missing) for n in (0, m)], mode="replicate") if any(missing) else x
     pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[x.ndim - 3]
-    found: Tensor = pool(padded, factor)  # type: ignore[arg-type]
+    found: Tensor = pool(padded, factor)
     return found

@@ -79,7 +79,7 @@ class Rise(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: Stride, to: Stride) -> None:
         super().__init__()
-        self.stride, self.to, rank = stride, to, len(stride)
+        self.stride, self.finer, rank = stride, to, len(stride)
         factor = tuple(s // t for s, t in zip(stride, to, strict=True))
         self.exact = all(s == f * t for s, f, t in zip(stride, factor, to, strict=True))
         if self.exact:
@@ -90,10 +90,10 @@ class Rise(nn.Module):
     def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
         """`[B, inputs, *m]` to `[B, outputs, *cells of the finer stride over a view of size]`."""
         if not self.exact:
-            finer: Tensor = self.conv(at_stride(x, self.stride, self.to, size))
-            return finer
+            found: Tensor = self.conv(at_stride(x, self.stride, self.finer, size))
+            return found
         # A net that leaves the last cells of the view out has a smaller map than its stride says.
         missing = [max(0, w - m) for w, m in zip(grid_of(size, self.stride), x.shape[2:], strict=True)]
         if any(missing):
             x = F.pad(x, [n for m in reversed(missing) for n in (0, m)], mode="replicate")
-        return at_stride(self.conv(x), self.to, self.to, size)
+        return at_stride(self.conv(x), self.finer, self.finer, size)
