@@ -15,7 +15,8 @@ from sklearn import metrics
 
 from ssl_platform import api
 from ssl_platform.cli.main import main
-from ssl_platform.transfer.model import LinearHead, ModelRecord, TransferModel, write_model
+from ssl_platform.transfer.linear_head import LinearHead
+from ssl_platform.transfer.model import ModelRecord, TransferModel, write_model
 from ssl_platform.transfer.task import Task
 
 Capture = pytest.CaptureFixture[str]
