@@ -13,6 +13,7 @@ import torch
 from ssl_platform.analysis.attention import attend
 from ssl_platform.analysis.frequency import Frequency
 from ssl_platform.analysis.layers import LayerOutput, layer_outputs, taps_of
+from ssl_platform.analysis.looks import Collector
 from ssl_platform.analysis.spread import Spread
 from ssl_platform.analysis.tokens import TokenNorms
 from ssl_platform.encoder import Encoder, build_backbone
@@ -39,7 +40,7 @@ def test_batches_do_not_matter(rank: int, points: bool) -> None:
     subject: Any = SimpleNamespace()
     answers = []
     for size in (6, 2):
-        collectors = [Spread(subject), TokenNorms(subject), Frequency(subject)]
+        collectors: list[Collector] = [Spread(subject), TokenNorms(subject), Frequency(subject)]
         for start in range(0, 6, size):
             view = maker.clean(toy_batch(size, rank, points=points, start=start))
             with torch.no_grad():
@@ -60,14 +61,15 @@ def test_attention_of_any_tokens_in_any_batches(rank: int, points: bool) -> None
     model, maker = net(rank, points)
     answers = []
     for size in (6, 2):
-        subject = Watched(model, maker, rank, points, size)
+        subject: Any = Watched(model, maker, rank, points, size)
         answers.append({reading.key[1:]: reading for reading in attend(subject)})
     assert set(answers[0]) == set(answers[1])
     for key, reading in answers[0].items():
         assert reading.value == pytest.approx(answers[1][key].value, rel=1e-4, abs=1e-5)
     for block in ("block 0", "block 1"):
-        assert 0 <= answers[0][block, "attention_nmi"].value <= 1
-        assert 0 < answers[0][block, "attention_distance"].value < rank**0.5
+        nmi, distance = (answers[0][block, f"attention_{word}"].value for word in ("nmi", "distance"))
+        assert nmi is not None and 0 <= nmi <= 1
+        assert distance is not None and 0 < distance < rank**0.5
         assert len(answers[0][block, "attention_distance"].parts["heads"]) == 2
         assert ((block, "offset_heads") in answers[0]) != points
 

@@ -75,6 +75,7 @@ def test_an_intensity_changes_every_sample_and_nothing_else(name: str) -> None:
     data, batch = opened(layout("gain", "noise", "blur", "scale", "flip:W"), (16, 16), Lift(), Window()), toy_batch(32)
     clean, changed = data.maker.clean(batch), Transformed(data, name).clean(redrawn(batch, 0))
     assert (changed.x != clean.x).flatten(1).any(1).all(), "whatever its usual probability"
+    assert changed.geometry is not None and clean.geometry is not None
     assert torch.equal(changed.geometry.matrix, clean.geometry.matrix)
     assert torch.equal(changed.geometry.offset, clean.geometry.offset)
     other = Transformed(data, name).clean(redrawn(batch, 1))
@@ -95,6 +96,7 @@ def test_scale_covers_half_of_the_volume() -> None:
     data, batch = opened(layout("scale", "gain"), (16, 16)), toy_batch(8)
     for strength in (1.0, 2.0):
         view = Transformed(data, "scale", strength).clean(redrawn(batch, 0))
+        assert view.geometry is not None
         share = torch.linalg.det(view.geometry.matrix).abs() / 16**2
         assert share.tolist() == pytest.approx([0.5**strength] * 8, rel=1e-4)
 
