@@ -76,7 +76,9 @@ def test_headings_sort_their_table(browser: Any, comparison: str) -> None:
 
 def test_cells_speak_when_pointed_at_and_by_keyboard(browser: Any, comparison: str, evaluation: str) -> None:
     opened = browser.open(comparison, 1280)
-    opened.hover(*opened.evaluate(MIDDLE % "#differences td[data-tip]"))
+    place = opened.evaluate(MIDDLE % "#differences td[data-tip]")
+    browser.settle(0.2)  # scrolling, which hides what is said, has ended
+    opened.hover(*place)
     assert opened.evaluate(SAID).startswith("mae minus dino: -0.") and "over" in opened.evaluate(SAID)
     opened.hover(5, 5)
     assert opened.evaluate(SAID) == ""

@@ -5,7 +5,9 @@ tip.hidden = true;
 tip.setAttribute('role', 'status');
 document.body.append(tip);
 
+let told = null;
 const showTip = (element) => {
+  told = element;
   tip.textContent = element.dataset.tip;
   tip.hidden = false;
   const at = element.getBoundingClientRect();
@@ -15,7 +17,7 @@ const showTip = (element) => {
   tip.style.left = `${left}px`;
   tip.style.top = `${above > 4 ? above : at.bottom + 6}px`;
 };
-const hideTip = () => { tip.hidden = true; };
+const hideTip = () => { tip.hidden = true; told = null; };
 
 for (const name of ['pointerover', 'focusin']) {
   document.addEventListener(name, (event) => {
@@ -24,5 +26,7 @@ for (const name of ['pointerover', 'focusin']) {
   });
 }
 document.addEventListener('focusout', hideTip);
-window.addEventListener('scroll', hideTip, { passive: true });
+// What the keyboard reached may have been scrolled into view by that: its tip goes along.
+const follow = () => { if (told && told === document.activeElement) showTip(told); else hideTip(); };
+window.addEventListener('scroll', follow, { passive: true });
 document.addEventListener('keydown', (event) => { if (event.key === 'Escape') hideTip(); });
