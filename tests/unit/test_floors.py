@@ -30,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"train", "survey", "preparing"},
     {"transfer"},
     {"analysis", "report"},
-    {"doctor", "api", "authoring", "scaffold"},
+    {"doctor", "api", "api_arguments", "api_data", "authoring", "scaffold"},
     {"testing"},
     {"cli", "__main__", "__init__"},
 ]
@@ -44,6 +44,8 @@ LIGHT = (
     "builtin",
     "configure",
     "api",
+    "api_arguments",
+    "api_data",
     "authoring",
     "scaffold",
     "doctor",
@@ -53,7 +55,19 @@ LIGHT = (
     "types",
     "errors",
 )
-NO_NUMPY = ("cli", "plugins", "builtin", "api", "authoring", "scaffold", "doctor", "plan", "errors")
+NO_NUMPY = (
+    "cli",
+    "plugins",
+    "builtin",
+    "api",
+    "api_arguments",
+    "api_data",
+    "authoring",
+    "scaffold",
+    "doctor",
+    "plan",
+    "errors",
+)
 
 
 def modules() -> list[Path]:

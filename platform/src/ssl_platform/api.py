@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl_platform.api_arguments import Paths, configuration, split
+from ssl_platform.api_data import prepare as prepare
+from ssl_platform.api_data import scan as scan
 from ssl_platform.authoring import AUTHORING
 
 if TYPE_CHECKING:

@@ -39,13 +39,22 @@ class Trial:
 
 
 TRIALS: Mapping[str, Trial] = {
+    "byol": Trial(control={"objective.predictor": False}, removed="predictor"),
     "context-prediction": Trial(
         {"views.global_size": 64, "objective.gap": 0.0, "objective.pairs": 4, "objective.colour": "keep"}, 400
     ),
     "colorization": Trial(steps=450),
     "cpc": Trial({"objective.overlap": 0.0, "objective.first": 1}),
     "data2vec2": Trial(steps=450),
+    "mfm": Trial(
+        {"objective.radius": 48},
+        control={"objective.radius": 0.1, "objective.low_pass": 0.0},
+        removed="frequencies to restore but the mean",
+    ),
+    "local-mim": Trial(steps=450),
+    "relational-reasoning": Trial(steps=450),
     "latent-mim": Trial({"objective.mask_ratio": 0.6}),
+    "vi-simsiam": Trial(control={"objective.stop_gradient": False}, removed="stop-gradient"),
 }
 
 
