@@ -55,19 +55,7 @@ LIGHT = (
     "types",
     "errors",
 )
-NO_NUMPY = (
-    "cli",
-    "plugins",
-    "builtin",
-    "api",
-    "api_arguments",
-    "api_data",
-    "authoring",
-    "scaffold",
-    "doctor",
-    "plan",
-    "errors",
-)
+NO_NUMPY = tuple(name for name in LIGHT if name not in ("config", "configure", "downloads", "domain", "types"))
 
 
 def modules() -> list[Path]:

@@ -88,7 +88,7 @@ def pretrain(
         UsageError: found before the first step.
         RunFailed: after it.
     """
-    chosen = pretrainconfiguration(
+    chosen = pretrain_config(
         domain=domain,
         data=data,
         manifest=manifest,
@@ -109,7 +109,7 @@ def pretrain(
     return train(chosen, resume=resume, dry_run=dry_run, at_end=after_training)
 
 
-def pretrainconfiguration(
+def pretrain_config(
     *,
     config: str | Path | Sequence[str | Path] = (),
     run: str | Path | None = None,
