@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from ssl_platform.testing.learning import SETUPS, Prepared, prepare
+from ssl_platform.testing.learning import BACKBONE, SETUPS, Prepared, prepare
 from ssl_platform.testing.objectives import names
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "objective_costs.json"
@@ -46,9 +46,11 @@ def main(arguments: Sequence[str]) -> int:
             best[name] = min(best.get(name, float("inf")), seconds(made))
     known = json.loads(PAGE.read_text(encoding="utf-8"))["cost"] if PAGE.exists() else {}
     cost = {**known, **{name: round(value / best[BASE], 2) for name, value in best.items()}}
+    side, patch = setup.keys["views.global_size"], setup.keys["backbone.patch"]
     cores = len(os.sched_getaffinity(0))
     where = (
-        f"tiles of 48 x 48, 36 tokens, batch {setup.batch}, ViT of width 96 and 3 blocks, {cores} CPU cores, "
+        f"tiles of {side} x {side}, {(side // patch) ** 2} tokens, batch {setup.batch}, "
+        f"ViT of width {BACKBONE['backbone.dim']} and {BACKBONE['backbone.depth']} blocks, {cores} CPU cores, "
         f"torch {torch.__version__.partition('+')[0]}, {date.today()}"
     )
     PAGE.write_text(json.dumps({"where": where, "cost": dict(sorted(cost.items()))}, indent=1) + "\n", encoding="utf-8")
