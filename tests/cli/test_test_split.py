@@ -83,7 +83,8 @@ def scrambled(part: Labelled, rows: torch.Tensor) -> Labelled:
 def answer(declared: ProtocolDeclaration, kind: str, rows: torch.Tensor) -> Answer:
     made = splits(declared.features, kind)
     made._test = scrambled(made._test, rows)
-    found: Answer = registry().load(declared)(made, task_of(kind), BUDGET)
+    known = registry()  # another test may have had the plugins loaded anew since the declarations were listed
+    found: Answer = known.load(known.protocol(declared.name))(made, task_of(kind), BUDGET)
     return found
 
 
