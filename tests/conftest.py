@@ -21,8 +21,8 @@ BUDGET_MINUTES = {
     "parity": 3.0,
     "ddp": 1.5,
     "conformance": 6.0,
-    "cli": 2.0,
-    "faults": 2.0,
+    "cli": 3.0,
+    "faults": 1.0,
     "e2e": 4.0,
     "learning": 0.5,
 }

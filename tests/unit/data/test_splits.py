@@ -160,7 +160,7 @@ def test_a_class_of_one_group_trains_or_is_an_error(labels):
     fold = str(error.value).split("fold ")[1][0]
     assert str(error.value) == (
         f"class 'rare' is in fold {fold} ('i20') and not in train: it occurs in 1 group; "
-        "merge or drop the class, or give a split column"
+        "merge or drop the class, or give a split column (labels.unseen=allow where it is an anomaly)"
     )
 
 
@@ -169,7 +169,7 @@ def test_a_class_of_the_test_column_that_train_lacks_is_an_error():
         drawn(["a", "b", "a", "c"], split=["train", "train", "test", "test"])
     assert str(error.value) == (
         "class 'c' is in test ('i3') and not in train: it occurs in 1 group; "
-        "merge or drop the class, or give a split column"
+        "merge or drop the class, or give a split column (labels.unseen=allow where it is an anomaly)"
     )
 
 

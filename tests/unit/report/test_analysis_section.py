@@ -48,10 +48,10 @@ def test_tables(rows: list[Row]) -> None:
 
 
 def test_the_page_has_them_and_no_names_where_asked(run: Path) -> None:
-    text = page.write(run).read_text()
+    text = page.write(run).read_text(encoding="utf-8")
     assert "What the representation knows" in text and "a &lt;b&gt;: by layer" in text and "<b>" not in text
     assert "c: no attention: it has none" in text
-    nameless = page.write(run, anonymous=True).read_text()
+    nameless = page.write(run, anonymous=True).read_text(encoding="utf-8")
     assert "encoder 1 ~ encoder 2: alike (CKA)" in nameless and "encoder 2: no attention" in nameless
     assert "a &lt;b&gt;" not in nameless
 
@@ -60,4 +60,4 @@ def test_a_damaged_file_costs_only_itself(run: Path) -> None:
     for damage in ("{", "[]", json.dumps({"encoders": {}, "items": 1, "unfit": {}, "rows": [{"at": 1}]})):
         (run / "analysis.json").write_text(damage)
         assert read(run) is None
-        assert "What the representation knows" not in page.write(run).read_text()
+        assert "What the representation knows" not in page.write(run).read_text(encoding="utf-8")
