@@ -1,63 +1,100 @@
-"""Seconds of a training step of every objective over those of `mae`: writes docs/objective_costs.json.
+"""Processor time of a training step of every objective over that of `mae`: writes docs/objective_costs.json.
 
     python benchmarks/objective_cost.py                 # all; then python docs/objectives_page.py
+    python benchmarks/objective_cost.py --missing       # those without a figure: goes on where it was stopped
     python benchmarks/objective_cost.py simclr dino     # only these, kept beside what was measured before
 
-Tiles of the wholeslide sample set in memory, views made, forward, backward and optimiser, the same encoder and batch
-for all. Objectives take turns, and the best of several rounds counts.
+Tiles of the wholeslide sample set in memory: views made, forward, backward and optimiser, the same encoder and batch
+for all. Steps of `mae` are timed before and after those of each objective, and processor time is counted, so that a
+neighbour on the machine changes a figure little. Passes over the whole set between steps are not part of it.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import sys
+import statistics
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 import torch
 
+from ssl_platform.errors import ConfigError
 from ssl_platform.testing.learning import BACKBONE, SETUPS, Prepared, prepare
 from ssl_platform.testing.objectives import names
+from ssl_platform.types import Batch
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "objective_costs.json"
-STEPS, ROUNDS = 4, 3
+STEPS = 4
 BASE = "mae"
+SETUP = SETUPS["wholeslide"]
 
 
-def seconds(made: Prepared) -> float:
-    """Of one step, over a few."""
-    start = time.perf_counter()
-    made.train(STEPS)
-    return (time.perf_counter() - start) / STEPS
+@dataclass
+class Stamped(Prepared):
+    """An objective that notes when each step begins.
+
+    Attributes:
+        begun: seconds of processor time.
+    """
+
+    begun: list[float] = field(default_factory=list)
+
+    def batch(self, number: int) -> Batch:
+        """The samples of a step."""
+        self.begun.append(time.process_time())
+        return super().batch(number)
+
+    def seconds(self) -> float:
+        """Median over a few steps but the first, which makes the optimiser's state and may pass over the whole set."""
+        self.begun.clear()
+        self.train(STEPS + 2)
+        return statistics.median(b - a for a, b in zip(self.begun[1:], self.begun[2:], strict=False))
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Measure and write; returns the exit code."""
-    chosen = list(dict.fromkeys([BASE, *(arguments or names())]))
-    setup = SETUPS["wholeslide"]
-    best: dict[str, float] = {}
-    for _ in range(ROUNDS):
-        for name in chosen:
-            made = prepare(name, setup)
-            made.train(1)
-            best[name] = min(best.get(name, float("inf")), seconds(made))
-    known = json.loads(PAGE.read_text(encoding="utf-8"))["cost"] if PAGE.exists() else {}
-    cost = {**known, **{name: round(value / best[BASE], 2) for name, value in best.items()}}
-    side, patch = setup.keys["views.global_size"], setup.keys["backbone.patch"]
-    cores = len(os.sched_getaffinity(0))
-    where = (
-        f"tiles of {side} x {side}, {(side // patch) ** 2} tokens, batch {setup.batch}, "
-        f"ViT of width {BACKBONE['backbone.dim']} and {BACKBONE['backbone.depth']} blocks, {cores} CPU cores, "
-        f"torch {torch.__version__.partition('+')[0]}, {date.today()}"
+def stamped(name: str) -> Stamped:
+    """An objective ready for its first step."""
+    return Stamped(**vars(prepare(name, SETUP)))
+
+
+def where() -> str:
+    """What was measured, on what, when."""
+    side, patch = SETUP.keys["views.global_size"], SETUP.keys["backbone.patch"]
+    return (
+        f"global views of {side} x {side}, {(side // patch) ** 2} tokens, batch {SETUP.batch}, "
+        f"ViT of width {BACKBONE['backbone.dim']} and {BACKBONE['backbone.depth']} blocks, processor time on "
+        f"{len(os.sched_getaffinity(0))} CPU cores, torch {torch.__version__.partition('+')[0]}, {date.today()}"
     )
-    PAGE.write_text(json.dumps({"where": where, "cost": dict(sorted(cost.items()))}, indent=1) + "\n", encoding="utf-8")
-    for name, value in sorted(best.items(), key=lambda pair: pair[1]):
-        print(f"{name:24s} {1000 * value:8.1f} ms  {value / best[BASE]:6.2f} x {BASE}")
-    return 0
+
+
+def main() -> None:
+    """Measure and write after every objective."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="all without")
+    parser.add_argument("--missing", action="store_true", help="only those without a figure")
+    args = parser.parse_args()
+    known = json.loads(PAGE.read_text(encoding="utf-8"))["cost"] if PAGE.exists() else {}
+    base = stamped(BASE)
+    base.seconds()
+    before = base.seconds()
+    for name in args.names or names():
+        if args.missing and name in known:
+            continue
+        try:
+            made = stamped(name)
+        except ConfigError as error:
+            print(f"{name:24s} not on these tiles: {error}", flush=True)
+            continue
+        own, after = made.seconds(), base.seconds()
+        known[name] = 1.0 if name == BASE else round(2 * own / (before + after), 2)
+        before = after
+        text = json.dumps({"where": where(), "cost": dict(sorted(known.items()))}, indent=1)
+        PAGE.write_text(text + "\n", encoding="utf-8")
+        print(f"{name:24s} {1000 * own:8.1f} ms  {known[name]:6.2f} x {BASE}", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()
