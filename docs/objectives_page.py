@@ -33,7 +33,8 @@ Every objective runs in every domain that offers what it needs: `ssl-platform pr
 - **needs**: views, and what backbone and data must offer.
 - **unfit**: domains whose default backbone or data lack something; `ssl-platform objectives --matrix` says what.
 - **state**: what is saved beside weights and optimiser.
-- **cost**: seconds of a step over those of `mae` on the same data, encoder and batch ({where}).
+- **cost**: seconds of a step over those of `mae` on the same data, encoder and batch ({where}); passes over the whole
+  set are not counted.
 
 All losses are exact under data parallelism: N processes have the gradient of one (tested in float64 for every row).
 """

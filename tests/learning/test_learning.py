@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssl_platform.testing.learning import SETUPS
-from ssl_platform.testing.learning_table import Row, Table, measured, page
+from ssl_platform.testing.learning_table import ON_ONE_SET, TRIALS, Row, Table, Trial, measured, page, trial_of
 from ssl_platform.testing.objectives import names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +29,13 @@ def test_a_threshold_is_half_of_the_gain() -> None:
     row = Row("any", "wholeslide", "", accuracy=0.8, control=0.5)
     assert row.threshold == pytest.approx(0.65) and row.better
     assert not Row("any", "wholeslide", "", accuracy=0.5, control=0.5).better
+
+
+def test_a_trial_on_one_set_replaces_the_usual_one_there_and_nowhere_else() -> None:
+    for (name, data), trial in ON_ONE_SET.items():
+        usual = TRIALS.get(name, Trial())
+        assert trial_of(name, data) == trial != usual
+        assert all(trial_of(name, other) == usual for other in SETUPS if (name, other) not in ON_ONE_SET)
 
 
 @pytest.mark.slow

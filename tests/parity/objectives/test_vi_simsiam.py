@@ -81,6 +81,15 @@ def test_targets_carry_no_gradient_and_the_concentration_head_does() -> None:
     assert slopes[1] is None and slopes[0].abs().sum() > 0 and all(s.abs().sum() > 0 for s in slopes[2:])
 
 
+@pytest.mark.parametrize("joint", [False, True])
+def test_the_concentration_shapes_the_encoder_only_where_it_is_asked_to(joint: bool) -> None:
+    method = vi(joint=joint)
+    method.build(small_backbone(), {})
+    projection = torch.randn(8, 32, requires_grad=True)
+    (slope,) = torch.autograd.grad(method.concentration(projection).square().sum() + 0 * projection.sum(), [projection])
+    assert bool(slope.abs().sum() > 0) is joint
+
+
 def test_loss_by_loops_and_the_exported_uncertainty() -> None:
     torch.manual_seed(0)
     method, backbone = vi(), small_backbone()

@@ -115,7 +115,7 @@ def test_shrinks_to_the_run_and_prints_each_rule() -> None:
     assert len(lines) == len(PAPER) and "paper 65536" in lines[1] and "84 windows" in lines[1]
 
 
-def test_narrow_encoders_go_faster_unless_targets_are_remembered() -> None:
+def test_narrow_encoders_go_faster_less_so_with_a_memory_and_not_with_a_teacher() -> None:
     def rate(name: str, width: int) -> float:
         config = RunConfig(objective={"name": name})
         optim_defaults.optimiser(config, load_objective(name), 256, width, convnet=False)
@@ -123,8 +123,10 @@ def test_narrow_encoders_go_faster_unless_targets_are_remembered() -> None:
         return config.optim.lr
 
     assert rate("simclr", 96) == pytest.approx(4 * rate("simclr", 384), rel=0.01)
-    for name in ("moco-v2", "mochi", "instdisc", "pirl", "nnclr", "byol"):
-        assert rate(name, 96) == rate(name, 384)
+    for name in ("moco-v2", "mochi", "instdisc", "pirl", "nnclr"):
+        assert rate(name, 96) == pytest.approx(2 * rate(name, 384), rel=0.01)
+    assert rate("byol", 96) == rate("byol", 384)
+    assert rate("pixpro", 384) == rate("densecl", 96) == rate("swav", 96)
 
 
 def test_a_short_run_gets_a_quick_sharp_teacher_and_a_normed_head() -> None:
@@ -139,6 +141,16 @@ def test_a_short_run_gets_a_quick_sharp_teacher_and_a_normed_head() -> None:
         "bottleneck": 64,
         "freeze_last_layer": "100%",
     }
+
+
+def test_a_rule_of_one_objective_holds_inside_a_combination_too() -> None:
+    run = RunSize(windows=768, batch=32, steps=500, embed_dim=96, depth=3, gpu=False)
+    alone = RunConfig(objective={"name": "capi"})
+    shrink(alone, {"prototypes": 16384}, run)
+    both = RunConfig(objective={"name": "multi"})
+    shrink(both, {"settings": {"capi": {"prototypes": 16384}, "swav": {"prototypes": 3000}}}, run)
+    assert alone.objective["prototypes"] == both.objective["settings"]["capi"]["prototypes"] == 16
+    assert both.objective["settings"]["swav"]["prototypes"] == 256
 
 
 def test_only_downwards_never_for_paper_never_what_was_asked() -> None:

@@ -4,9 +4,10 @@ Reference values are peak learning rates at their batch, as published; the rule 
 for SGD and LARS (Goyal et al., 2017, arXiv:1706.02677), with its square root for Adam (Malladi et al., 2022,
 arXiv:2205.10287), and inversely with the encoder's width for Adam on narrow encoders (Yang et al., 2022,
 arXiv:2203.03466), whose published values are for widths of 384 and more, where what is learnt stands still or is pushed
-apart: with targets that move along or were made by earlier weights, and with statistics of the batch, narrow encoders
-lost what they knew at such rates (byol, dino, vicreg, moco-v2, instdisc). Published values are also for runs of 10^5
-steps and more: shorter ones get twice as much, or they end before they arrive.
+apart: with targets that move along and with statistics of the batch, narrow encoders lost what they knew at such rates
+(byol, dino, vicreg). Targets that were made by earlier weights bear the square root of it: with all of it moco-v2 and
+instdisc fell below random weights, with none they stood still. Published values are also for runs of 10^5 steps and
+more: shorter ones get twice as much, or they end before they arrive.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ REFERENCES: Mapping[str, Reference] = {
     "contrastive": Reference(2.4e-3, 4096, 0.1, None, "MoCo v3"),
     "decorrelation": Reference(2.4e-3, 4096, 0.1, None, "MoCo v3"),
     "clustering": Reference(2e-3, 1024, 0.04, None, "DINO"),
+    "dense": Reference(2e-3, 1024, 0.04, None, "DINO"),
 }
 NARROW_FASTER = ("masked", "paired", "predictive", "contrastive")
 """Families whose Adam goes faster on narrow encoders."""
@@ -90,8 +92,8 @@ def optimiser(
     reference = REFERENCES.get(family, DEFAULT)
     if config.optim.lr == "auto":
         if name == "adamw":
-            faster = family in NARROW_FASTER and not objective.remembers
-            width = min(4.0, max(1.0, WIDTH / embed_dim)) if faster else 1.0
+            width = min(4.0, max(1.0, WIDTH / embed_dim)) if family in NARROW_FASTER else 1.0
+            width = math.sqrt(width) if objective.remembers else width
             short = SHORT_FACTOR if steps < SHORT_RUN else 1.0
             lr = reference.lr * math.sqrt(batch / reference.batch) * width * short
             why = f"{reference.source}: {reference.lr:g} at batch {reference.batch}, square root of the batch"

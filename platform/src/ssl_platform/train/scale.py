@@ -246,9 +246,9 @@ def shrink(config: RunConfig, settings: Mapping[str, Any], run: RunSize) -> list
     lines: list[str] = []
     if config.scale == "paper":
         return lines
-    objective = config.objective["name"]
     for key, value in flatten(dict(settings)).items():
-        name = key.rpartition(".")[2]  # settings of a combination's parts lie deeper
+        *path, name = key.split(".")  # settings of a combination's parts lie under the part's name
+        owner = path[-1] if path else config.objective["name"]
         if name not in RULES or config.given(f"objective.{key}") or not (value or name in SWITCHED_ON):
             continue
         if config.scale == "tiny":
@@ -257,7 +257,7 @@ def shrink(config: RunConfig, settings: Mapping[str, Any], run: RunSize) -> list
             new = TINY[name] if name in TINY else tuple(min(int(v), 32) for v in value)
             new, rule = (new if _smaller(new, value) else value), "scale=tiny"
         else:
-            new, rule = RULES.get(f"{objective}.{name}", RULES[name])(value, run)
+            new, rule = RULES.get(f"{owner}.{name}", RULES[name])(value, run)
         if new != (tuple(value) if isinstance(value, list) else value):
             shown = list(new) if isinstance(new, tuple) else new
             config.resolve(f"objective.{key}", shown, f"scale={config.scale}: {rule}")

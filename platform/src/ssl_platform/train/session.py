@@ -26,6 +26,7 @@ from ssl_platform.train.devices import place
 from ssl_platform.train.health import Verdict
 from ssl_platform.train.initial import load_initial
 from ssl_platform.train.loop import LoopSettings, RunLoop, refresh_steps
+from ssl_platform.train.memory import keep_freed_memory
 from ssl_platform.train.metrics import MetricsFile
 from ssl_platform.train.module import PretrainModule
 from ssl_platform.train.products import Products
@@ -61,6 +62,8 @@ class Session:
             check_tensorboard()
         self.placement = place(config.trainer)
         self.machine = self.placement.machine
+        if not self.machine.gpu:
+            keep_freed_memory()
         if self.placement.note:
             self._say(self.placement.note)
         self.data = open_data(

@@ -4,7 +4,8 @@ The loss is the negative log density of the other view's projection under a powe
 badly a low concentration costs less, so its inverse is the sample's uncertainty; it is exported with the encoder. There
 is no public code: the head reads the projection, as the predictor does, and its output is in units of the dimension
 (softplus alone would have to reach tens of thousands at 2048 dimensions); densities are relative to the uniform one, a
-constant that changes no gradient.
+constant that changes no gradient. The concentration reads features and does not shape them unless `joint`: in short
+runs an encoder shaped by it told how sure to be before it told what it sees, and its views agreed less in the end.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class VISimSiamConfig(SimSiamConfig):
 
     hidden: Size = Field(512, description="hidden width of the head that predicts the concentration")
     least_concentration: Positive = Field(1e-3, description="added to every concentration")
+    joint: bool = Field(False, description="whether the concentration's gradient reaches the encoder")
 
 
 @objective(
@@ -53,7 +55,8 @@ class VISimSiam(SimSiam):
 
     def concentration(self, projection: Tensor) -> Tensor:
         """`[B, D]` projections to `[B]` kappas above 0; the cosine they expect is `kappa / (kappa + D - 1)`."""
-        told = F.softplus(widen(self.concentration_head(projection)[..., 0]))
+        read = projection if self.config.joint else projection.detach()
+        told = F.softplus(widen(self.concentration_head(read)[..., 0]))
         return told * (projection.shape[-1] - 1) + self.config.least_concentration
 
     def forward(self, backbone: Backbone, views: Views) -> Loss:
