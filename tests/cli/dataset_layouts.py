@@ -182,6 +182,25 @@ def nct_crc(folder: Path) -> Path:
     return folder
 
 
+def patchcamelyon(folder: Path) -> Path:
+    """Pale and dark patches of 96 pixels, compressed in chunks, labels `[N, 1, 1, 1]`, and the slide of each."""
+    import h5py
+
+    for part, count in (("train", 12), ("valid", 6), ("test", 6)):
+        stem = f"camelyonpatch_level_2_split_{part}"
+        labels = np.arange(count, dtype=np.uint8) % 2
+        colours = np.where(labels[:, None], (130, 70, 150), (215, 180, 210))
+        patches = RNG.normal(colours[:, None, None], 6.0, (count, 96, 96, 3)).clip(0, 255).astype(np.uint8)
+        with h5py.File(folder / f"{stem}_x.h5", "w") as file:
+            file.create_dataset("x", data=patches, chunks=(4, 96, 96, 3), compression="gzip")
+        with h5py.File(folder / f"{stem}_y.h5", "w") as file:
+            file.create_dataset("y", data=labels.reshape(-1, 1, 1, 1))
+        lines = [f"{k},512,512,{bool(label)},{bool(label)},slide_{part}_{k // 2}" for k, label in enumerate(labels)]
+        head = ",coord_y,coord_x,tumor_patch,center_tumor_patch,wsi"
+        written(folder / f"{stem}_meta.csv", "\n".join([head, *lines]) + "\n")
+    return folder
+
+
 # ---------------------------------------------------------------------------------------------------------------- video
 def moving(count: int, across: float, size: tuple[int, int] = (48, 64)) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Frames and masks of a bright disc that moves to the right."""
@@ -317,6 +336,23 @@ def shapenetpart(folder: Path) -> Path:
     return root
 
 
+def scanobjectnn(folder: Path) -> Path:
+    """Clouds of 2,048 points of two classes, with their background mask; another variant lies beside them."""
+    import h5py
+
+    root = folder / "h5_files"
+    (root / "main_split").mkdir(parents=True)
+    for part, count in (("training", 12), ("test", 6)):
+        labels = np.where(np.arange(count) % 2, 13, 2)  # sofa and box
+        shapes = np.where((labels == 13)[:, None, None], (1.0, 0.3, 0.1), (0.5, 0.5, 0.5))
+        clouds = (RNG.uniform(-1, 1, (count, 2048, 3)) * shapes).astype(np.float32)
+        mask = np.where(RNG.random((count, 2048)) < 0.2, -1, labels[:, None])
+        for variant in ("_augmentedrot_scale75", ""):
+            with h5py.File(root / "main_split" / f"{part}_objectdataset{variant}.h5", "w") as file:
+                file["data"], file["label"], file["mask"] = clouds, labels, mask
+    return root
+
+
 LAYOUTS: dict[str, Maker] = {
     "msd-hippocampus": msd_hippocampus,
     "luna16": luna16,
@@ -324,10 +360,12 @@ LAYOUTS: dict[str, Maker] = {
     "bigearthnet-v2": bigearthnet,
     "camelyon16": camelyon16,
     "nct-crc": nct_crc,
+    "patchcamelyon": patchcamelyon,
     "ucf101": ucf101,
     "davis-2017": davis,
     "esc-50": esc50,
     "speech-commands": speech_commands,
     "modelnet40": modelnet40,
     "shapenetpart": shapenetpart,
+    "scanobjectnn": scanobjectnn,
 }

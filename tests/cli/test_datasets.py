@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ def download(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     made: dict[str, Path] = {}
 
     def one(name: str) -> Path:
+        if name in HDF5:
+            pytest.importorskip("h5py")
         if name not in made:
             made[name] = LAYOUTS[name](tmp_path_factory.mktemp(name))
         return made[name]
@@ -73,6 +76,7 @@ def nine(*names: str) -> dict[str, int]:
     return dict.fromkeys(names, 9)
 
 
+HDF5 = ("patchcamelyon", "scanobjectnn")
 DENSE = {"finetune.steps": 20, "finetune.batch_size": 4, "finetune.eval_every": 10}
 CASES = {
     "msd-hippocampus": Case({"": 12}, {"mask": 10, "": 2}, "finetune/dice", 0.2, "segmentation", DENSE),
@@ -91,6 +95,7 @@ CASES = {
         "mil",
         {"probe.steps": 30, "data.tiles": 4},
     ),
+    "patchcamelyon": Case({"train": 12, "val": 6, "test": 6}, {"normal": 12, "tumour": 12}),
     "nct-crc": Case({"train": 18, "test": 9}, nine("ADI", "BACK", "TUM")),
     "ucf101": Case({"train": 28, "test": 12}, {"ApplyEyeMakeup": 20, "YoYo": 20}),
     "davis-2017": Case(
@@ -104,15 +109,17 @@ CASES = {
     "esc-50": Case({f"fold {k}": 4 for k in range(1, 6)}, {"dog": 10, "rain": 10}),
     "speech-commands": Case({"train": 18, "val": 6, "test": 6}, {"down": 10, "up": 10, "yes": 10}),
     "modelnet40": Case({"train": 16, "test": 8}, {"airplane": 12, "xbox": 12}),
+    "scanobjectnn": Case({"train": 12, "test": 6}, {"box": 9, "sofa": 9}),
     "shapenetpart": Case({"train": 12, "val": 4, "test": 4}, {"mask": 20}, "finetune/miou", 0.1, "segmentation", DENSE),
 }
 
 
-def test_two_datasets_of_each_domain_are_exercised(capsys: Capture) -> None:
+def test_two_datasets_and_more_of_each_domain_are_exercised(capsys: Capture) -> None:
     _, listed, _ = ran(capsys, "datasets")
     domain = {row["name"]: row["domain"] for row in listed}
     assert set(CASES) == set(LAYOUTS)
-    assert Counter(domain[name] for name in CASES) == dict.fromkeys(set(domain.values()), 2)
+    twice = Counter(dict.fromkeys(set(domain.values()), 2))
+    assert Counter(domain[name] for name in CASES) == twice + Counter(domain[name] for name in HDF5)
     others = {name for name, row in zip(domain, listed, strict=True) if row["adapter"] == "yes"} - set(CASES)
     assert all(name.startswith("msd-") or name == "fsdd" for name in others), others
 
@@ -188,6 +195,27 @@ def test_damaged_content_of_small_sets_is_found(
         assert code == 2 and wrong == names, found["problems"]
 
 
+def test_what_hdf5_needs_and_lacks_is_said(
+    download: Callable[[str], Path], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that was cut off by name, and without h5py what to install."""
+    patches = shutil.copytree(download("patchcamelyon"), tmp_path / "pcam")
+    cut = patches / "camelyonpatch_level_2_split_valid_x.h5"
+    cut.write_bytes(cut.read_bytes()[:-3000])
+    code, found, _ = ran(capsys, "datasets", "verify", str(patches))
+    wrong = [line for line in found["problems"] if not line.endswith(COUNTED)]
+    assert code == 2 and len(wrong) == 1 and wrong[0].startswith(f"{cut.name}: not a readable HDF5 file (")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    lines = {
+        "datasets": ["datasets", "manifest", "patchcamelyon", str(patches), "--out", str(tmp_path / "rows.csv")],
+        "wholeslide": ["scan", str(cut), "--domain", "wholeslide"],
+        "pointcloud": ["scan", str(cut), "--domain", "pointcloud"],
+    }
+    for name, words in lines.items():
+        assert main(words) == 2
+        assert f"needs h5py: pip install 'ssl-platform-{name}[hdf5]'" in capsys.readouterr().err
+
+
 @pytest.mark.real
 @pytest.mark.parametrize("words", [["--quick"], pytest.param([], marks=pytest.mark.slow)])
 def test_a_real_download_is_whole(words: list[str], real_data: Path, capsys: Capture) -> None:
@@ -199,9 +227,9 @@ def test_a_real_download_is_whole(words: list[str], real_data: Path, capsys: Cap
 def test_listing_and_showing(capsys: Capture) -> None:
     _, listed, _ = ran(capsys, "datasets")
     assert {"yes", "later"} == {row["adapter"] for row in listed}
-    assert main(["datasets", "show", "patchcamelyon"]) == 0
+    assert main(["datasets", "show", "hmdb51"]) == 0
     shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert shown["adapter"].startswith("comes later: ") and shown["licence"] == "CC0-1.0"
-    assert shown["sizes"] == "train=262144, val=32768, test=32768" and "factory" not in shown
+    assert shown["adapter"].startswith("comes later: ") and shown["licence"] == "CC-BY-4.0"
+    assert shown["sizes"] == "train=3570, test=1530" and "factory" not in shown
     assert main(["datasets", "show", "esc50"]) == 2
     assert "(did you mean 'esc-50'?)" in capsys.readouterr().err

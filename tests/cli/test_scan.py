@@ -129,3 +129,26 @@ def test_headers_tell_a_domain_where_names_do_not(tmp_path: Path, capsys: Captur
     assert main(["scan", str(tmp_path), "data.sensor=sentinel2"]) == 0
     assert "domain: multispectral, told from the files" in capsys.readouterr().out
     assert main(["scan", str(tmp_path / "a0.tif"), "data.sensor=sentinel2"]) == 0
+
+
+def test_items_of_one_file_are_named_after_its_mark(tmp_path: Path, capsys: Capture) -> None:
+    """What `scan` writes of a file of several items, it reads; a row that is taken out is an item less."""
+    np.save(tmp_path / "set.npy", np.random.default_rng(0).normal(size=(6, 200, 3)))
+    labels, out = tmp_path / "labels.csv", tmp_path / "manifest.csv"
+    labels.write_text("path,label\n" + "".join(f"set.npy#{k:04d},{'ab'[k % 2]}\n" for k in range(6)), encoding="utf-8")
+    words = ["scan", "--domain", "pointcloud"]
+    assert main([*words, str(tmp_path / "set.npy"), "--labels", str(labels), "--out", str(out)]) == 0
+    with out.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["path"], row["label"]) for row in rows] == [(f"set.npy#{k:04d}", "ab"[k % 2]) for k in range(6)]
+    lines = out.read_text(encoding="utf-8").splitlines(keepends=True)
+    out.write_text("".join(line for line in lines if "#0001" not in line and "#0004" not in line), encoding="utf-8")
+    capsys.readouterr()
+    assert main([*words, "--manifest", str(out), "--out", str(tmp_path / "again.csv")]) == 0
+    assert "manifest: 4 items in 4 rows" in capsys.readouterr().out
+    with (tmp_path / "again.csv").open(encoding="utf-8") as file:
+        assert [row["path"][-4:] for row in csv.DictReader(file)] == ["0000", "0002", "0003", "0005"]
+    out.write_text("path,split\nset.npy#0001,train\nset.npy#0002,test\nset.npy#0009,test\n", encoding="utf-8")
+    capsys.readouterr()
+    assert main([*words, "--manifest", str(out), "data.max_bad_fraction=0.5"]) == 0
+    assert "set.npy#0009: the file holds no such item" in capsys.readouterr().out

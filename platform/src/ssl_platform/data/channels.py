@@ -34,12 +34,14 @@ class Item:
         path: absolute path of the file or folder (of the first channel).
         channels: file of each channel by name, None where it is absent; empty for an item of one file.
         columns: values of the domain's declared columns, which overrule the file header.
+        only: of a file of several items, those that are used, by their names in it; empty for all.
     """
 
     id: str
     path: str
     channels: Mapping[str, str | None] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
+    only: frozenset[str] = frozenset()
 
     @property
     def parts(self) -> dict[str, str]:

@@ -40,6 +40,28 @@ def manifest_roots(items: Iterable[Item], argument: str) -> tuple[list[Root], li
     return roots, absent
 
 
+def only_named(catalog: Catalog, items: Iterable[Item]) -> tuple[Catalog, list[Quarantined]]:
+    """The catalog less what a manifest leaves out of files of several items, and what it names that is not in them.
+
+    Args:
+        catalog: as scanned.
+        items: of the manifest.
+    """
+    only = {item.path: item.only for item in items if item.only}
+    if not only:
+        return catalog, []
+    kept: list[int] = []
+    there: dict[str, set[str]] = defaultdict(set)
+    for i, (path, name) in enumerate(zip(catalog.column("path"), catalog.column("id"), strict=True)):
+        part = name.rpartition("#")[2]
+        there[path].add(part)
+        if path not in only or part in only[path]:
+            kept.append(i)
+    absent = [f"{path}#{part}" for path, parts in only.items() if path in there for part in sorted(parts - there[path])]
+    found = catalog if len(kept) == len(catalog) else catalog.select(kept)
+    return found, [Quarantined(name, "the file holds no such item") for name in absent]
+
+
 def numbered_items(paths: Sequence[str], suffixes: Sequence[str]) -> tuple[list[Item], list[str]]:
     """Items of nnU-Net's numbered channel files among the candidates, and lines to print.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import posixpath
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ssl_platform.data.channels import CHANNEL_PART, Item
 from ssl_platform.data.claims import CHANNEL_PREFIX, Claims, claims_of_table
 from ssl_platform.data.facts import Facts
 from ssl_platform.data.mask_paths import find_file, resolve_masks
-from ssl_platform.data.names import counted
+from ssl_platform.data.names import address, counted
 from ssl_platform.data.table import read_table
 from ssl_platform.errors import DataError, LabelError
 from ssl_platform.types import Row
@@ -68,11 +69,12 @@ def read_manifest(
     folders = [posixpath.abspath(claims.base), *(posixpath.abspath(root) for root in roots)]
     declared = [name for name in declared if name in claims.meta]
     items: dict[str, Item] = {}
+    only: dict[str, set[str]] = defaultdict(set)
     absent: list[str] = []
     for k, key in enumerate(claims.key):
         if not key:
             raise DataError(f"{claims.where(k)} names no file: fill in the path, or remove the row")
-        found = find_file(key, folders)
+        found, part = _find_item(key, folders, only)
         if found is None:
             absent.append(key)
             found = posixpath.normpath(posixpath.join(folders[0], key))
@@ -84,13 +86,34 @@ def read_manifest(
         known = items.setdefault(found, item)
         if known.columns != columns or known.channels != channels:
             raise LabelError(f"{claims.where(k)}: {key!r} has other {', '.join(declared) or 'channels'} in a row above")
+        only[found].update([part] if part else ())
     if len(absent) == len(claims.key):
         raise DataError(f"no file of {claims.origin} exists: {absent[0]!r} is not in {' or '.join(folders)}")
     resolve_masks(claims, roots)
-    notes = [f"manifest: {counted(len(items), 'item')} in {counted(len(claims.key), 'row')} of {claims.origin}"]
+    count = sum(max(1, len(parts)) for parts in only.values())
+    notes = [f"manifest: {counted(count, 'item')} in {counted(len(claims.key), 'row')} of {claims.origin}"]
     if absent:
         notes.append(f"manifest: {counted(len(absent), 'row')} of files that do not exist, such as {absent[0]!r}")
-    return Manifest(list(items.values()), claims, notes)
+    used = [replace(item, only=frozenset(only[path])) for path, item in items.items()]
+    return Manifest(used, claims, notes)
+
+
+def _find_item(key: str, folders: Sequence[str], known: Container[str]) -> tuple[str | None, str]:
+    """The file of a row, None where there is none, and after `#` which item of it; empty where that is the file.
+
+    Args:
+        key: of the row.
+        folders: where it is looked for.
+        known: files of rows above: of a file of many items the first row alone looks for it.
+    """
+    file, mark, part = key.rpartition("#")
+    if mark and posixpath.normpath(posixpath.join(folders[0], file)) in known:
+        return posixpath.normpath(posixpath.join(folders[0], file)), part
+    found = find_file(key, folders)
+    if found is None and mark and file:
+        found = find_file(file, folders)
+        return found, part if found else ""
+    return found, ""
 
 
 def _channel(name: str, folders: Sequence[str]) -> str | None:
@@ -157,7 +180,7 @@ def _from(path: str, base: str) -> str:
 def _path_columns(own: Sequence[Row], base: str) -> dict[str, list[str]]:
     """`path`, or `path:T1`, `path:T2`.. where the channels of items are files of their own."""
     names = list(dict.fromkeys(part for row in own for part in row.parts if part.startswith(CHANNEL_PART)))
-    columns = {} if names else {"path": [_from(row.path, base) for row in own]}
+    columns = {} if names else {"path": [_from(address(row.path, row.id), base) for row in own]}
     for name in names:
         files = [row.parts.get(name, "") for row in own]
         columns[CHANNEL_PREFIX + name[len(CHANNEL_PART) :]] = [_from(file, base) if file else "" for file in files]

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_platform.data.claims import Claims
-from ssl_platform.data.names import portable, stem
+from ssl_platform.data.names import address, portable, stem
 from ssl_platform.errors import LabelError
 from ssl_platform.types import Row
 
@@ -42,10 +42,10 @@ class Matcher:
 
     @cached_property
     def by_path(self) -> dict[str, list[int]]:
-        """Rows by absolute path, of all their files."""
+        """Rows by absolute path, of all their files, and by `path#item` of files that hold several."""
         table: dict[str, list[int]] = defaultdict(list)
         for i, row in enumerate(self.rows):
-            for path in {row.path, *row.parts.values()}:
+            for path in {row.path, address(row.path, row.id), *row.parts.values()}:
                 table[posixpath.normpath(path)].append(i)
         return table
 

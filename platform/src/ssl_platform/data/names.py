@@ -48,6 +48,17 @@ def natural_key(text: str) -> tuple[int, float, tuple[tuple[int, int, str], ...]
     return (1, 0.0, pieces, text)
 
 
+def address(path: str, item: str) -> str:
+    """How a table names an item: its path, with `#` and its name there where the file holds several.
+
+    Args:
+        path: of the file.
+        item: id of the item (`train.h5#000017`).
+    """
+    _, mark, name = item.rpartition("#")
+    return f"{path}#{name}" if mark and not path.endswith(f"#{name}") else path
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """Like `did_you_mean`, and sees through case: ` (did you mean 'Path'?)` for `path`."""
     options = list(options)

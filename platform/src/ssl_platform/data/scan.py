@@ -22,7 +22,7 @@ from ssl_platform.data.catalog import SCAN_SCHEMA, Catalog, record
 from ssl_platform.data.files import replace_file, stand_in
 from ssl_platform.data.fingerprint import fingerprint, state
 from ssl_platform.data.fit import fit
-from ssl_platform.data.joining import join_rows, manifest_roots, numbered_items
+from ssl_platform.data.joining import join_rows, manifest_roots, numbered_items, only_named
 from ssl_platform.data.masks import fits, set_aside
 from ssl_platform.data.notes import note_lines
 from ssl_platform.data.order import key
@@ -116,7 +116,9 @@ def scan(
     result = Scan(Catalog(SCAN_SCHEMA.empty_table()), domain, quarantined=absent, masks=aside)
     several, result.lines = numbered_items([p for _, p in found], domain.suffixes) if items is None else (items, [])
     _stream(found, domain, path, result, workers or min(4, os.cpu_count() or 1), progress, shown)
-    scanned, apart = join_rows(Catalog.open(path), [item for item in several if item.channels])
+    scanned, missing = only_named(Catalog.open(path), items or ())
+    result.quarantined += missing
+    scanned, apart = join_rows(scanned, [item for item in several if item.channels])
     result.quarantined += apart
     fitted = fit(scanned, domain, overrides(scanned) if overrides else ())
     result.catalog, result.domain, result.settled = fitted.catalog, fitted.domain, fitted.settled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from ssl_platform.errors import DataError
 from ssl_platform.plugins import DatasetDeclaration, registry
 
 CHANNEL = "path:"
+_WITHIN = re.compile(r"(?<=\w\.)(\w+)#[^/#]+$")  # `train.h5#17`: an item of a file of several
 Row = Mapping[str, Any]
 
 
@@ -64,7 +66,7 @@ def write_rows(
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
         for row in rows_of(dataset, root):
-            if any(file in without for file in (*files_of(row), row.get("mask"))):
+            if any(stored_in(file) in without for file in (*files_of(row), str(row.get("mask", "")))):
                 continue
             items.setdefault(files_of(row), part_of(row))
             writer.writerow({name: _placed(name, value, root, path.parent) for name, value in row.items()})
@@ -102,6 +104,11 @@ def rows_of(dataset: DatasetDeclaration, root: Path) -> Iterator[Row]:
 def files_of(row: Row) -> tuple[str, ...]:
     """The file of an item, or those of its channels."""
     return tuple(str(value) for name, value in row.items() if value and (name == "path" or name.startswith(CHANNEL)))
+
+
+def stored_in(path: str) -> str:
+    """The file that holds an item: `train.h5` of `train.h5#17`, others as they are."""
+    return _WITHIN.sub(r"\1", path)
 
 
 def part_of(row: Row) -> str:

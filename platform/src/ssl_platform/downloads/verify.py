@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from ssl_platform.config.overrides import parse_overrides
-from ssl_platform.downloads.rows import Download, files_of, folder_of, part_of, publisher, rows_of, write_rows
+from ssl_platform.downloads.rows import (
+    Download,
+    files_of,
+    folder_of,
+    part_of,
+    publisher,
+    rows_of,
+    stored_in,
+    write_rows,
+)
 from ssl_platform.downloads.tell import holds
 from ssl_platform.errors import DataError, Unreadable, UsageError
 from ssl_platform.plugins import DatasetDeclaration
@@ -49,7 +58,7 @@ def verify_download(
     whole: dict[tuple[str, ...], str] = {}
     for row in rows_of(dataset, root):
         files = files_of(row)
-        for path in (*files, *([row["mask"]] if row.get("mask") else [])):
+        for path in map(stored_in, (*files, *([row["mask"]] if row.get("mask") else []))):
             if path not in seen:
                 seen[path] = _absent(root / path)
         whole.setdefault(files, part_of(row))

@@ -34,10 +34,12 @@ class LogMel(Operation):
 
     Attributes:
         spectrum: frames, bins and filters.
+        levelled: whether each window is moved to a mean of zero (`data.level=window`).
     """
 
     name: ClassVar[str] = "log-mel"
     spectrum: Spectrum
+    levelled: bool = False
 
     def front_end(self, part: PartBatch) -> PartBatch:
         """`[B, 1, samples]` int16 to `[B, 1, F, T]` float32; validity likewise."""
@@ -46,16 +48,32 @@ class LogMel(Operation):
         samples = part.data.to(torch.float32) * _SCALE
         valid = part.valid
         if valid is None:
-            return replace(part, data=log_mel(samples, self.spectrum))
+            return replace(part, data=self._level(log_mel(samples, self.spectrum), None))
         samples = samples * valid[:, None]
         start, hop, mels = self.spectrum.margin, self.spectrum.hop, self.spectrum.mels
         values = log_mel(samples, self.spectrum)
         own = valid[:, start : start + values.shape[-1] * hop].unflatten(1, (-1, hop)).all(-1)
-        return replace(part, data=values, valid=own[:, None].expand(-1, mels, -1))
+        return replace(part, data=self._level(values, own), valid=own[:, None].expand(-1, mels, -1))
+
+    def _level(self, values: Tensor, valid: Tensor | None) -> Tensor:
+        return level(values, valid) if self.levelled else values
 
     def apply(self, x: Tensor, context: Context, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         """Nothing is left to do."""
         return x, {}
+
+
+def level(values: Tensor, valid: Tensor | None) -> Tensor:
+    """Spectrograms without their level: the mean over the cells of valid frames is taken away.
+
+    Args:
+        values: `[..., F, T]` natural logarithms of power.
+        valid: `[..., T]` bool; None for all.
+    """
+    frames = values.mean(-2)
+    known = torch.ones_like(frames, dtype=torch.bool) if valid is None else valid.view(frames.shape)
+    mean = (frames * known).sum(-1) / known.sum(-1).clamp_min(1)
+    return values - mean[..., None, None]
 
 
 def log_mel(waveform: Tensor, spectrum: Spectrum) -> Tensor:
@@ -97,12 +115,14 @@ def spectrogram(waveform: np.ndarray, rate: int, options: AudioOptions | None = 
     Returns:
         `[1, F, T]` float32: what `Encoder.preprocess(array, spacing=(1, hop))` takes.
     """
-    spectrum = Spectrum.of(options if options is not None else AudioOptions(), rate)
+    options = options if options is not None else AudioOptions()
+    spectrum = Spectrum.of(options, rate)
     frames = spectrum.frames(len(waveform))
     padded = np.zeros(spectrum.samples(frames), dtype=np.float32)
     inside = waveform[: len(padded) - spectrum.margin]
     padded[spectrum.margin : spectrum.margin + len(inside)] = inside
-    return log_mel(torch.from_numpy(padded)[None], spectrum).numpy()
+    found = log_mel(torch.from_numpy(padded)[None], spectrum)
+    return (level(found, None) if options.level == "window" else found).numpy()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ class AudioOptions(DomainOptions):
     )
     mel_scale: Literal["htk", "slaney"] = Field("htk", description="formula of the mel scale")
     mixdown: Literal["mean", "first"] = Field("mean", description="what becomes of several channels: mean or the first")
+    level: Literal["keep", "window"] = Field(
+        "keep", description="window: the mean log-power of each window is taken away, where loudness says nothing"
+    )
     foreground: Literal["auto", "none"] = Field("auto", description="whether windows favour sound over silence")
     foreground_fraction: float = Field(0.75, ge=0, le=1, description="windows placed on sound")
 

@@ -29,7 +29,10 @@ def operations(options: AudioOptions | None = None) -> tuple[Operation, ...]:
     """The view operations of recordings under `data.*`, in the order in which sound meets them."""
     options = options if options is not None else AudioOptions()
     rate = USUAL_RATE if options.sample_rate == "auto" else options.sample_rate
-    return LogMel(Spectrum.of(options, rate)), Mix(), Background(), Equaliser(), Gain(), SpecAugment()
+    spectrum = Spectrum.of(options, rate)
+    if options.level == "window":
+        return LogMel(spectrum, levelled=True), Mix(), Background(), Equaliser(), SpecAugment()
+    return LogMel(spectrum), Mix(), Background(), Equaliser(), Gain(), SpecAugment()
 
 
 @dataclass(frozen=True)

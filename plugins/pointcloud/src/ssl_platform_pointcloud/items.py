@@ -104,6 +104,7 @@ def _row(
         path=str(path),
         shape=(count,),
         channels=COORDINATES,
+        bytes=path.stat().st_size // header.clouds,
         meta=meta,
     )
 

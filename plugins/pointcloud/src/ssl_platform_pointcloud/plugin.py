@@ -26,6 +26,8 @@ def ssl_platform_domains() -> list[DomainDeclaration]:
                 ".laz",
                 ".npy",
                 ".npz",
+                ".h5",
+                ".hdf5",
                 ".xyz",
                 ".txt",
                 ".csv",
@@ -37,6 +39,7 @@ def ssl_platform_domains() -> list[DomainDeclaration]:
             ),
             default_objective="simclr",
             default_backbone="vit-pico",
+            extras={"h5py": "pip install 'ssl-platform-pointcloud[hdf5]'"},
         )
     ]
 

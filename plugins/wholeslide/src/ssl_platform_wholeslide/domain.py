@@ -63,13 +63,17 @@ class WholeSlide(Domain):
     def scan(self, path: Path) -> Iterable[Row]:
         """A row for each slide, at its own full resolution; a small overview of it is looked at and kept.
 
-        Slides without a scale come without one: `fit` supplies it or refuses.
+        Slides without a scale come without one: `fit` supplies it or refuses. Patches in HDF5 have no overview.
 
         Raises:
             Unreadable: the file cannot be opened or its overview not decoded.
         """
         from ssl_platform_wholeslide.placing import looked_at
+        from ssl_platform_wholeslide.slides.patches import holds_patches
 
+        if holds_patches(path):
+            yield from items.patch_rows(path)
+            return
         for row, slide in items.rows_of(path, self.options):
             yield looked_at(row, slide, self.options, self._folder)
 

@@ -7,6 +7,7 @@ A row carries what is needed to say its grid under other options without opening
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from ssl_platform.types import Row
 from ssl_platform_wholeslide.options import COARSEST, FINEST, WholeSlideOptions
 from ssl_platform_wholeslide.pyramid import Grid, Mpp, grid_of
 from ssl_platform_wholeslide.slides import Header, Slide, open_slide
+from ssl_platform_wholeslide.slides.patches import count_patches
 
 CHANNELS = ("red", "green", "blue")
 _TCGA = re.compile(r"(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})", re.IGNORECASE)
@@ -52,6 +54,18 @@ def rows_of(path: Path, options: WholeSlideOptions) -> Iterator[tuple[Row, Slide
         raise Unreadable(problem)
 
 
+def patch_rows(path: Path) -> Iterator[Row]:
+    """A row for each patch of an HDF5 file, from its header: no pixel is read.
+
+    Raises:
+        Unreadable: it cannot be used.
+    """
+    count, header = count_patches(path)
+    row = _header_row(path, header, "hdf5", *_group(path.name))
+    for number in range(count):
+        yield row.replace(id=f"{number:06d}", bytes=3 * math.prod(row.shape), meta={**row.meta, "number": number})
+
+
 def _content(files: Sequence[Path]) -> str:
     """Hash of the files of a slide."""
     from ssl_platform.data.fingerprint import fingerprint
@@ -65,9 +79,11 @@ def through(row: Row, slide: Slide) -> Row:
 
 
 def file_of(row: Row) -> Path:
-    """What is opened to read a row: its path, or of DICOM a file in it."""
+    """What is opened to read a row: its path, of DICOM a file in it, of HDF5 a patch in it."""
     name = row.meta.get("file")
     path = Path(row.path)
+    if row.meta.get("number") is not None:
+        return path.with_name(f"{path.name}#{row.meta['number']}")
     return path / str(name) if name and path.is_dir() else path
 
 
@@ -78,10 +94,13 @@ def _group(name: str) -> tuple[str | None, str]:
 
 
 def _row(path: Path, slide: Slide, group: str | None, rule: str) -> Row:
-    header = slide.header
+    return _header_row(path, slide.header, _READERS[type(slide).__name__], group, rule)
+
+
+def _header_row(path: Path, header: Header, reader: str, group: str | None, rule: str) -> Row:
     meta: dict[str, Any] = {
         "format": header.vendor,
-        "reader": _READERS[type(slide).__name__],
+        "reader": reader,
         "levels": ";".join(f"{height}x{width}" for height, width in header.levels),
         "downsamples": ";".join(f"{step:.10g}" for step in header.downsamples),
         "tiles": ";".join(f"{height}x{width}" for height, width in header.tiles),

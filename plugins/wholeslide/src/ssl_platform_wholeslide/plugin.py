@@ -34,12 +34,15 @@ def ssl_platform_domains() -> list[DomainDeclaration]:
                 ".vms",
                 ".vmu",
                 ".svslide",
+                ".h5",
+                ".hdf5",
                 ".czi",
                 ".dcm",
                 ".dicom",
             ),
             default_objective="simclr",
             default_backbone="vit-pico",
+            extras={"h5py": "pip install 'ssl-platform-wholeslide[hdf5]'"},
         )
     ]
 

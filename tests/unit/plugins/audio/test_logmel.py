@@ -1,5 +1,7 @@
 """The log-mel spectrogram: batches, validity, silence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from ssl_platform_audio import logmel
 from ssl_platform_audio.logmel import LOWEST, LogMel, log_mel, spectrogram
 from ssl_platform_audio.options import AudioOptions
 from ssl_platform_audio.spectrum import Spectrum
+from ssl_platform_audio.views import operations
 
 DEFAULT = Spectrum.of(AudioOptions(), 16_000)
 
@@ -89,3 +92,25 @@ def test_a_whole_recording_for_use_outside_the_platform():
 def test_a_rate_below_the_lowest_frequency_is_refused():
     with pytest.raises(Unreadable, match=r"at 1000 Hz nothing lies above data\.fmin=600 Hz"):
         Spectrum.of(AudioOptions(fmin=600), 1000)
+
+
+def test_without_its_level_a_window_is_the_same_however_loud_and_its_padding_counts_nothing():
+    spectrum = replace(DEFAULT)
+    waves = np.stack([sound(spectrum.samples(40)) * gain for gain in (1.0, 0.25)]) + 1e-3
+    kept = LogMel(spectrum).front_end(part_of(waves)).data
+    made = LogMel(spectrum, levelled=True).front_end(part_of(waves)).data
+    torch.testing.assert_close(made.mean((-2, -1)), torch.zeros(2, 1), atol=1e-4, rtol=0)
+    torch.testing.assert_close(made, kept - kept.mean((-2, -1), keepdim=True), atol=1e-4, rtol=0)
+    valid = torch.ones(2, waves.shape[1], dtype=torch.bool)
+    valid[:, waves.shape[1] // 2 :] = False
+    half = LogMel(spectrum, levelled=True).front_end(part_of(waves, valid))
+    frames = half.valid[:, 0]
+    assert 0 < frames.sum() < frames.numel()
+    torch.testing.assert_close(half.data[:, 0].mean(1)[frames].view(2, -1).mean(1), torch.zeros(2), atol=1e-4, rtol=0)
+    whole = spectrogram(waves[0].astype(np.float32), 16_000, AudioOptions(level="window"))
+    assert abs(float(whole.mean())) < 1e-4
+
+
+def test_where_the_level_is_taken_away_views_do_not_change_it():
+    assert "gain" in {op.name for op in operations(AudioOptions())}
+    assert "gain" not in {op.name for op in operations(AudioOptions(level="window"))}

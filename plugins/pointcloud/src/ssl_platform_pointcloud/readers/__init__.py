@@ -24,6 +24,8 @@ _MODULE_OF_SUFFIX = {
     ".laz": "las",
     ".npy": "array",
     ".npz": "array",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
     ".xyz": "text",
     ".txt": "text",
     ".csv": "text",

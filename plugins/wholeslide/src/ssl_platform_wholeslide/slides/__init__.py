@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_platform.errors import Unreadable
+from ssl_platform_wholeslide.slides import patches
 from ssl_platform_wholeslide.slides.pages import check_tiff
 from ssl_platform_wholeslide.slides.slide import Header, Region, Slide
 
@@ -13,7 +14,7 @@ __all__ = ["DICOM_SUFFIXES", "OTHERS", "SUFFIXES", "Header", "Region", "Slide", 
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 TIFF_SUFFIXES = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".svs", ".ndpi", ".scn", ".bif")
-SUFFIXES = (*TIFF_SUFFIXES, ".mrxs", ".vms", ".vmu", ".svslide", ".czi", *DICOM_SUFFIXES)
+SUFFIXES = (*TIFF_SUFFIXES, ".mrxs", ".vms", ".vmu", ".svslide", ".czi", *patches.SUFFIXES, *DICOM_SUFFIXES)
 OTHERS = (".vsi", ".isyntax", ".lif")
 """Slides of formats that are not read: they are refused by name, never passed over."""
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -23,7 +24,7 @@ def open_slide(path: Path, reader: str = "auto", cache: Any = None, *, again: bo
     """Open a slide.
 
     Args:
-        path: the file; of DICOM any file of the series.
+        path: the file; of DICOM any file of the series, of patches in HDF5 `FILE.h5#NUMBER`.
         reader: `openslide`, `tiffslide`, or `auto`: OpenSlide first, except for OME-TIFF, whose pyramid and scale only
             tiffslide finds.
         cache: of decoded tiles, for OpenSlide.
@@ -32,6 +33,9 @@ def open_slide(path: Path, reader: str = "auto", cache: Any = None, *, again: bo
     Raises:
         Unreadable: neither opens it, or its pixels are no 8-bit colours.
     """
+    patch = patches.patch_of(path)
+    if patch is not None:
+        return patches.PatchReader(*patch)
     if not path.is_file():
         raise Unreadable("is no longer there")
     name = path.name.lower()
