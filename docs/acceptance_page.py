@@ -21,8 +21,9 @@ DATA, PAGE = Path(__file__).with_name("acceptance.yaml"), Path(__file__).with_na
 FIELDS = {"says", "test", "twin", "for", "learning", "benchmark", "missing"}
 HEAD = """# Acceptance
 
-What the specification of each objective asks to be shown, line by line, and where it is shown. Written by
-`python docs/acceptance_page.py` from `docs/acceptance.yaml`; a test keeps it current and every name in it true.
+What the specification of each objective, and of analyses and protocols, asks to be shown, line by line, and where it
+is shown. Written by `python docs/acceptance_page.py` from `docs/acceptance.yaml`; a test keeps it current and every
+name in it true.
 
 - **test** shows the line as it stands, **twin** at a small size what needs CIFAR, ImageNet or public weights: the last
   column says what stands in for what, or in what a test departs from the line.

@@ -20,6 +20,9 @@ Capture = pytest.CaptureFixture[str]
 LAYER = {
     "effective_rank",
     "knn_accuracy",
+    "cluster_purity",
+    "cluster_nmi",
+    "cluster_ari",
     "norm_outliers",
     "largest_norm",
     "token_similarity",

@@ -50,6 +50,15 @@ EXPORTS = {
     "monai": ("swin", "unet", "resnet"),
     "nnunet": ("plain", "residual"),
 }
+SEGMENTERS = {  # backbone, size of views that the patch does not divide, patch
+    ("vit-pico", 2): ((21, 18), (8, 4)),
+    ("vit-pico", 3): ((9, 10, 12), (4, 4, 8)),
+    ("convnet-tiny", 2): ((21, 18), (8, 8)),
+    ("convnet-tiny", 3): ((9, 10, 12), (8, 8, 8)),
+}
+DECODERS = {"linear": "vit-pico", "fpn": "vit-pico", "unetr": "vit-pico", "skip": "convnet-tiny"}
+FEW = [("unetr", 3, "torch"), ("fpn", 2, "onnx")]
+ALL = [(decoder, rank, format) for decoder in DECODERS for rank in (2, 3) for format in ("torch", "onnx")]
 ELSEWHERE = """
 import io, runpy, sys, contextlib
 from importlib.abc import MetaPathFinder
@@ -124,6 +133,50 @@ def test_every_format_runs_where_this_package_is_not(exported: Path) -> None:
     lines = ran.stdout.splitlines()
     assert len(lines) == 13 and all(line.startswith("OK: outputs agree within ") for line in lines)
     assert all(float(line.split()[4]) < 1e-4 for line in lines)
+
+
+def segmenter(folder: Path, decoder: str, rank: int) -> Path:
+    """A model of three classes whose every weight says something."""
+    backbone = DECODERS[decoder]
+    size, patch = SEGMENTERS[backbone, rank]
+    axes, names = LAYOUTS[rank]
+    layout = Layout(axes=axes, channels=tuple(Channel(n) for n in names), unit="mm")
+    torch.manual_seed(rank)
+    spec = BackboneSpec(backbone, layout, names, size, patch, SMALL if backbone == "vit-pico" else {"width": 8})
+    net = build_backbone(spec)
+    assert isinstance(net.normaliser, Normaliser)
+    net.normaliser.set(torch.arange(1.0, 1 + len(names)), torch.arange(2.0, 2 + len(names)))
+    task = Task("segmentation", ("ground", "left", "right"))
+    model = TransferModel(net, task, width=4, decoder=decoder)
+    for parameter in model.parameters():  # norms start at ones and zeros, layer scales near zero
+        if parameter.ndim < 2:
+            torch.nn.init.normal_(parameter, mean=float(parameter.data.mean()), std=0.2)
+    contract = InputContract(axes, names, ("",) * len(names), (2.0,) * rank, "mm", size, {})
+    record = ModelRecord(EncoderRecord(spec, contract, "anything", "mae", 7), task, (0, 3, 7), 4, decoder=decoder)
+    run = folder / f"{decoder}-{rank}"
+    run.mkdir(exist_ok=True)
+    write_model(run, model, record)
+    return run
+
+
+@pytest.mark.parametrize("cases", [FEW, pytest.param([c for c in ALL if c not in FEW], marks=pytest.mark.slow)])
+def test_models_of_every_decoder_run_where_this_package_is_not(
+    cases: list[tuple[str, int, str]], tmp_path: Path
+) -> None:
+    folders = []
+    for decoder, rank, format in sorted(cases, key=lambda case: case[2]):  # ONNX first: torch is not yet imported
+        out = tmp_path / f"{format}-{decoder}-{rank}"
+        run = segmenter(tmp_path, decoder, rank)
+        assert main(["export", "--model", str(run), "--format", format, "--out", str(out)]) == 0
+        about = json.loads((out / "preprocess.json").read_text(encoding="utf-8"))
+        size, _ = SEGMENTERS[DECODERS[decoder], rank]
+        assert about["outputs"] == {"output": ["batch", 3, *size]} and about["mask_values"] == [0, 3, 7]
+        folders.append(out)
+    words = [f"{folder.name.split('-')[0]}={folder / 'check.py'}" for folder in folders]
+    ran = subprocess.run([sys.executable, "-I", "-c", ELSEWHERE, *words], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    lines = ran.stdout.splitlines()
+    assert len(lines) == len(cases) and all(float(line.split()[4]) < 1e-5 for line in lines), lines
 
 
 def test_every_folder_says_what_it_takes(exported: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from sklearn import metrics
 
 from ssl_platform import api
 from ssl_platform.cli.main import main
+from ssl_platform.report import album as albums
 from ssl_platform.transfer.linear_head import LinearHead
 from ssl_platform.transfer.model import ModelRecord, TransferModel, write_model
+from ssl_platform.transfer.stored_predictions import read_applied
 from ssl_platform.transfer.task import Task
 
 Capture = pytest.CaptureFixture[str]
@@ -109,6 +112,61 @@ def test_items_of_an_external_set_are_scored(
         low, high = found[f"predict/{metric}"]["ci95"]
         assert low <= value <= high
     assert f"predict/{next(iter(expected))}" in capsys.readouterr().out
+    page = (out / "report.html").read_text(encoding="utf-8")
+    shown = {
+        "classification": "Confusion matrix",
+        "multi-label": "Each class",
+        "regression": "True and predicted values",
+    }
+    assert all(f">{heading}</h" in page for heading in ("Results", "Examples", shown[name]))
+    made = albums.load(out)
+    assert made is not None and made.missing == [] and len(made.examples) == 8
+    if name == "classification":
+        true = {row["id"]: (row["target"], row["prediction"]) for row in rows}
+        assert {one.item: (one.true, one.predicted) for one in made.examples} == true
+        assert [one.right for one in made.examples] == sorted(one.right is True for one in made.examples)
+
+
+def test_predictions_without_labels_have_a_page(
+    model: Callable[[str], Path], toy_masks: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """Items and what is said of them, no scores; the pictures are made again when they are asked for."""
+    elsewhere(tmp_path / "other", LABELS["classification"])
+    for name, data, heading in (
+        ("classification", tmp_path / "other", "Examples"),
+        ("segmentation", toy_masks.parent / "item*.npy", "Overlays"),
+    ):
+        out = tmp_path / f"out-{name}"
+        words = ["predict", "--model", str(model(name)), "--data", str(data), "--out", str(out)]
+        assert main(words) == 0
+        assert capsys.readouterr().out.strip().splitlines()[-1] == f"report {out / 'report.html'}"
+        page = (out / "report.html").read_text(encoding="utf-8")
+        assert f">{heading}</h" in page and "Test items" not in page and "reference" not in page
+        assert "true:" not in page and "Confusion matrix" not in page and ">Results</h" not in page
+        made = albums.load(out)
+        assert made is not None and made.missing == []
+        for one in made.examples:
+            assert [label for label, _ in one.pictures] == ["item", "prediction"][: len(one.pictures)]
+            assert not one.true and one.right is None
+        if name == "classification":
+            sure = [one.score for one in made.examples]
+            assert sure[:6] == sorted(sure[:6]), "the least sure come first"  # type: ignore[type-var]
+        shutil.rmtree(out / "report")
+        assert main(["report", str(out)]) == 0
+        again = albums.load(out)
+        assert again is not None and [e.predicted for e in again.examples] == [e.predicted for e in made.examples]
+
+
+def test_intervals_of_a_page_resample_groups(model: Callable[[str], Path], tmp_path: Path) -> None:
+    labels, out = elsewhere(tmp_path / "other", LABELS["classification"]), tmp_path / "out"
+    head, *lines = labels.read_text(encoding="utf-8").splitlines()
+    grouped = [f"{head},group", *(f"{line},site{k // 4}" for k, line in enumerate(lines))]
+    labels.write_text("\n".join(grouped) + "\n", encoding="utf-8")
+    words = ["--data", str(tmp_path / "other"), "--labels", str(labels), "--out", str(out)]
+    assert main(["predict", "--model", str(model("classification")), *words]) == 0
+    found = read_applied(out, "classification")
+    assert found is not None and found.groups == [f"site{k // 4}" for k in range(8)]
+    assert found.classes == TASKS["classification"].classes and found.score.shape == (8, 3)
 
 
 def test_cells_of_an_external_set_are_scored(model: Callable[[str], Path], toy_masks: Path, tmp_path: Path) -> None:
@@ -123,6 +181,13 @@ def test_cells_of_an_external_set_are_scored(model: Callable[[str], Path], toy_m
         dice.append(2 * (told & truth).sum() / (told.sum() + truth.sum()))
     found = json.loads((out / "result.json").read_text())["metrics"]["predict/dice"]
     assert found["value"] == pytest.approx(np.mean(dice), abs=1e-6)
+    assert ">Overlays</h" in (out / "report.html").read_text(encoding="utf-8")
+    made = albums.load(out)
+    assert made is not None and made.missing == [] and len(made.examples) == 5
+    dice_of = {row["id"]: value for row, value in zip(table(out / "predictions.csv"), dice, strict=True)}
+    for one in made.examples:
+        assert [label for label, _ in one.pictures] == ["item", "reference", "prediction"]
+        assert one.score == pytest.approx(dice_of[one.item], abs=1e-6)
 
 
 def test_labels_that_cannot_be_scored_are_refused(

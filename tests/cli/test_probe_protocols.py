@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ssl_platform.cli.main import main
+from ssl_platform.encoder import load_encoder
+from ssl_platform.transfer import probe as command
 
 Write = Callable[..., Path]
 SMALL = ("probe.steps=20", "probe.heads=2", "probe.views=1", "probe.episodes=20", "probe.shots=2")
@@ -60,6 +63,24 @@ def test_every_protocol_on_features_of_items(toy_encoder: Write, many: Path, tmp
     with (tmp_path / "run" / "predictions_clustering.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 12 and set(rows[0]) == {"id", "scan", "kmeans"}
+
+
+def test_no_protocol_writes_to_the_encoder(
+    toy_encoder: Write, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Episodes and clusters are fitted to what it gives; its parameters and buffers stay as they were read."""
+    used, opening = [], command.open_transfer
+
+    def watched(*given: Any, **keys: Any) -> Any:
+        used.append(opening(*given, **keys))
+        return used[-1]
+
+    monkeypatch.setattr(command, "open_transfer", watched)
+    encoder = toy_encoder()
+    words = ("--encoder", encoder, "--manifest", many, "--protocol", "fewshot,clustering")
+    assert probed(*words, "--run", tmp_path / "run", *SMALL) == 0
+    state, before = used[0].encoder.model.state_dict(), load_encoder(encoder).model.state_dict()
+    assert state.keys() == before.keys() and all(torch.equal(state[name], before[name]) for name in state)
 
 
 def test_a_draw_is_that_of_labels_fraction(toy_encoder: Write, many: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ import pytest
 
 from ssl_platform.cli.main import main
 from ssl_platform.report import album as albums
+from ssl_platform.report.paint import PALETTE
 
 Write = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
@@ -59,6 +61,45 @@ def test_masks_lie_on_the_item_and_are_made_again_when_asked(
     for one, other in zip(made.examples, again.examples, strict=True):
         assert one.score == other.score
         assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(one.pictures, other.pictures, strict=True))
+
+
+def test_boxes_lie_beside_the_object_they_were_drawn_for(
+    toy_encoder: Write, toy_masks: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    run, encoder = tmp_path / "found", str(toy_encoder())
+    words = ["--encoder", encoder, "--manifest", str(toy_masks), "--protocol", "object-discovery", "--run", str(run)]
+    assert main(["probe", *words]) == 0
+    made = albums.load(run)
+    assert made is not None and made.missing == [] and len(made.objects) == 2 and not made.examples
+    told = {row["id"]: row for row in csv.DictReader((run / "predictions_object-discovery.csv").open(encoding="utf-8"))}
+    for one in made.objects:
+        (first, ball), *boxes = one.pictures
+        assert first == "object" and ball.ndim == 3, "three slices with the ball in its colour"
+        assert (np.ptp(ball.astype(int), axis=2) > 60).any() and (np.ptp(ball.astype(int), axis=2) == 0).any()
+        for (words_, picture), method in zip(boxes, ("lost", "tokencut"), strict=True):
+            name, overlap = words_.split(", overlap ")
+            assert name.lower() == method and picture.shape == ball.shape
+            assert float(overlap[:4]) == pytest.approx(float(told[one.item][f"iou_{method}"]), abs=0.006)
+            blue, orange = (np.abs(picture - np.array(colour)).max(axis=2) < 40 for colour in PALETTE[:2])
+            assert blue.any() and (orange.any() or "not on these slices" in words_)
+    text = (run / "report.html").read_text(encoding="utf-8")
+    assert "Objects found" in text and "the box that was found" in text
+    assert main(["report", str(run), "--anonymous"]) == 0
+    assert "<img" not in (run / "report-anonymous.html").read_text(encoding="utf-8")
+
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for i in range(4):
+        shutil.copy(toy_masks.parent / f"item{i}.npy", bare)
+    words = ["--encoder", encoder, "--data", str(bare), "--protocol", "object-discovery", "--run", str(tmp_path / "b")]
+    assert main(["probe", *words]) == 0
+    shutil.rmtree(tmp_path / "b" / "report")
+    capsys.readouterr()
+    assert main(["report", str(tmp_path / "b")]) == 0 and "without new pictures" not in capsys.readouterr().out
+    made = albums.load(tmp_path / "b")
+    assert made is not None and made.missing == [] and len(made.objects) == 4
+    names = [[name.removesuffix(", not on these slices") for name, _ in one.pictures] for one in made.objects]
+    assert names == [["item", "LOST", "TokenCut"]] * 4
 
 
 def test_an_anonymous_page_of_an_evaluation_has_numbers_alone(

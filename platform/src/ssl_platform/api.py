@@ -215,9 +215,13 @@ def predict(
         overrides, settings: as in `pretrain`.
     """
     given = locals()
+    from ssl_platform.report.run_end import after_evaluation, pictures_of_predictions
     from ssl_platform.transfer.predict import predict as apply
 
-    return apply(configuration("predict", given), model=str(model), out=Path(out))
+    chosen = configuration("predict", given)
+    result = apply(chosen, model=str(model), out=Path(out), at_end=pictures_of_predictions)
+    after_evaluation(result)
+    return result
 
 
 def embed(

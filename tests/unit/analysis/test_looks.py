@@ -113,3 +113,13 @@ def test_one_token_of_far_larger_norm_is_found() -> None:
     assert found["norm_outliers"].value == pytest.approx(1 / 50)
     assert found["largest_norm"].value is not None and found["largest_norm"].value > 18
     assert sum(found["norm_outliers"].parts["counts"]) == 500
+
+
+def test_a_layer_that_is_mostly_dead_has_no_norm_to_compare_with() -> None:
+    subject: Any = SimpleNamespace()
+    norms = TokenNorms(subject)
+    tokens = torch.zeros(3, 20, 8)
+    tokens[:, :4] = 1
+    norms.add(np.arange(3), {"stage 0": LayerOutput(tokens.mean(1), tokens, None, None)})
+    found = {reading.measure: reading for reading in norms.readings()}
+    assert found["largest_norm"].value is None and not found["norm_outliers"].parts

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.linalg import eigh
 
+from ssl_platform.measures import norm_outliers
 from ssl_platform.measures.partition import edges, lost, second_eigenvector, token_cut
 
 
@@ -29,6 +30,18 @@ def test_a_planted_object_is_found(cut) -> None:
         assert torch.equal(cut(other).inside, inside)
 
 
+def test_tokens_turned_into_memory_hide_an_object_from_lost() -> None:
+    """A few tokens of the background of ten times the norm, each in a direction of its own (Darcet et al., 2024)."""
+    features, inside = planted()
+    assert float(norm_outliers(features[None])) == 0 and torch.equal(lost(features).inside, inside)
+    memory = torch.tensor([2, 11, 50])
+    spoilt = torch.cat([features, torch.zeros(64, 3)], 1)
+    spoilt[memory] = 0
+    spoilt[memory, torch.arange(8, 11)] = 30.0
+    assert float(norm_outliers(spoilt[None])) == pytest.approx(3 / 64)
+    assert not (lost(spoilt).inside & inside).any(), "its seed is one of them"
+
+
 def test_salience_is_constant_on_each_side_of_a_planted_cut() -> None:
     features, inside = planted()
     salience = token_cut(features).salience
@@ -38,7 +51,7 @@ def test_salience_is_constant_on_each_side_of_a_planted_cut() -> None:
 
 
 def test_the_second_eigenvector_is_scipy_s() -> None:
-    features, _ = planted(200, 30, noise=0.9)
+    features, _ = planted(784, 60, noise=0.9)
     weights = edges(features, 0.2, 1e-5)
     degree = torch.diag(weights.sum(1))
     values, vectors = eigh((degree - weights).numpy(), degree.numpy())

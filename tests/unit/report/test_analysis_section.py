@@ -56,6 +56,15 @@ def test_the_page_has_them_and_no_names_where_asked(run: Path) -> None:
     assert "a &lt;b&gt;" not in nameless
 
 
+def test_names_that_look_like_pairs_are_left_out_too(tmp_path: Path) -> None:
+    own = beside("anna ~ b", [Reading.of("rankme", "output", "output", 3.0)])
+    pair = beside("anna ~ b ~ its random weights", [Reading.of("cka", "pair", "output", 0.9)])
+    write(tmp_path, {"encoders": {"anna ~ b": {}}, "items": 9}, [*own, *pair], {})
+    found = read(tmp_path, anonymous=True)
+    assert found is not None
+    assert [row.encoder for row in found["rows"]] == ["encoder 1", "encoder 1 ~ its random weights"]
+
+
 def test_a_damaged_file_costs_only_itself(run: Path) -> None:
     for damage in ("{", "[]", json.dumps({"encoders": {}, "items": 1, "unfit": {}, "rows": [{"at": 1}]})):
         (run / "analysis.json").write_text(damage)

@@ -9,6 +9,7 @@ from ssl_platform.report.paint import PALETTE, border, classes_on, heat_on, show
 from ssl_platform.report.render import render_default
 from ssl_platform.types import Channel, Layout
 
+VOLUME = Layout("C D H W", (Channel("v"),))
 RNG = np.random.default_rng(0)
 
 
@@ -33,6 +34,23 @@ def test_cells_are_found_where_every_band_is_stretched_by_itself() -> None:
         return ((values - low) / (high - low) * 255).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
 
     assert np.array_equal(showing(x, cells, stretched), cells)
+
+
+def test_what_is_stretched_anew_beside_the_cells_is_none_of_them() -> None:
+    """Without the ball the noise around it fills the whole range of grey."""
+    ball = ((np.indices((16, 16, 16)) - 8) ** 2).sum(axis=0) < 16
+    x = (0.3 * RNG.normal(size=ball.shape) + 2 * ball).astype(np.float32)[None]
+    box = np.pad(np.ones((8, 8, 8), bool), 4)
+    for cells in (ball, box):
+        slices = render_default(255.0 * cells[None], VOLUME) > 128
+        assert np.array_equal(showing(x, cells, lambda values: render_default(values, VOLUME)), slices)
+
+
+def test_a_border_is_closed_at_the_edge_of_the_picture_where_asked() -> None:
+    whole = np.ones((5, 7), bool)
+    assert not border(whole).any(), "nothing lies beside it"
+    frame = border(whole, closed=True)
+    assert frame.sum() == 2 * (5 + 7) - 4 and not frame[1:-1, 1:-1].any()
 
 
 def test_a_class_is_filled_and_bordered_in_its_colour() -> None:

@@ -15,7 +15,7 @@ from ssl_platform.analysis.subject import Subject, evenly
 from ssl_platform.analysis.table import tables
 from ssl_platform.analysis.transformed import effective, transformations
 from ssl_platform.config.schema import RunConfig
-from ssl_platform.errors import ConfigError, DataError
+from ssl_platform.errors import ConfigError, DataError, RunFailed
 from ssl_platform.train.run import RunFolder
 from ssl_platform.transfer.evaluation import as_result
 from ssl_platform.transfer.opening import RANDOM, open_transfer, untrained_like
@@ -82,10 +82,10 @@ def _open(config: RunConfig, name: str, path: str) -> Subject:
     own = config.model_copy(deep=True)
     own.encoder = path
     subject = Subject.of(name, open_transfer(own, labels=None))
-    batch = next(subject.batches(evenly(subject.rows, _LOOKED), None), None)
-    if batch is None:
-        why = next(iter(subject.opened.unread.items()), ("", ""))
-        raise DataError(f"none of the first items could be read, e.g. {why[0]}: {why[1]}")
+    try:
+        batch = next(subject.batches(evenly(subject.rows, _LOOKED), None))
+    except RunFailed as error:
+        raise DataError(str(error)) from error
     changes = effective(subject.opened, transformations(subject.opened), batch)
     return Subject(name, subject.opened, subject.encoder, changes)
 
@@ -128,7 +128,7 @@ def _alike(subjects: Sequence[Subject], untrained: Sequence[Subject | None]) -> 
     couples: list[tuple[str, tuple[int, int], tuple[int, int] | None]] = []
     for number, (subject, random) in enumerate(zip(subjects, untrained, strict=True)):
         if random is not None:
-            couples.append((f"{subject.name} ~ its random weights", (place[id(subject)], place[id(random)]), None))
+            couples.append((f"{subject.name} ~ {record.OWN_RANDOM}", (place[id(subject)], place[id(random)]), None))
         for other, its in list(zip(subjects, untrained, strict=True))[number + 1 :]:
             both = (place[id(random)], place[id(its)]) if random is not None and its is not None else None
             couples.append((f"{subject.name} ~ {other.name}", (place[id(subject)], place[id(other)]), both))

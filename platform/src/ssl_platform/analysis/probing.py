@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -13,11 +12,9 @@ from ssl_platform.analysis.layers import OUTPUT
 from ssl_platform.analysis.reading import Reading
 from ssl_platform.analysis.subject import TEST, Subject, evenly
 from ssl_platform.analysis.transformed import Transformed
-from ssl_platform.errors import RunFailed
 from ssl_platform.measures import calibration_error, overconfidence
 from ssl_platform.transfer.evaluation import labelled, together
 from ssl_platform.transfer.features import ItemFeatures
-from ssl_platform.transfer.forms import embed_forms
 from ssl_platform.transfer.metrics import Metric, metrics_of
 from ssl_platform.transfer.protocols.answer import Answer, Function
 from ssl_platform.transfer.protocols.linear import LinearFit, choose_linear, fit_linear
@@ -25,6 +22,7 @@ from ssl_platform.transfer.units import by_unit
 from ssl_platform.types import Metric as Estimate
 from ssl_platform.views.maker import ViewMaker
 
+CLEAN = "clean"
 Measure = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -54,18 +52,17 @@ def unfit_for_changes(subject: Subject) -> str | None:
 class Probe:
     """The linear probe of `ssl-platform probe --protocol linear`, kept to be asked about other views.
 
-    The test split is opened by `scores` only, when the heads of all rounds are fixed.
+    The window in the middle stands for each item, so that many views can be afforded. The test split is opened by
+    `scores` only, when the heads of all rounds are fixed.
 
     Args:
-        subject: encoder and labelled data.
-        whole: whether items are embedded whole, as `probe` does; else the window in the middle of each of at most
-            `subject.limit` training and validation items stands for them, so that many views can be afforded.
+        subject: encoder and labelled data, of which at most `subject.limit` training and validation items are taken.
     """
 
-    def __init__(self, subject: Subject, whole: bool) -> None:
-        self.subject, self.whole, opened = subject, whole, subject.opened
-        parts = [subject.part(code) if whole else evenly(subject.part(code), subject.limit) for code in (1, 2)]
-        features = self._features(np.union1d(*parts), "labelled items", opened.maker)
+    def __init__(self, subject: Subject) -> None:
+        self.subject, opened = subject, subject.opened
+        parts = [evenly(subject.part(code), subject.limit) for code in (1, 2)]
+        features = self._features(np.union1d(*parts), "labelled items", {CLEAN: opened.maker})[CLEAN]
         self.heads: list[LinearFit] = []
         for codes in opened.codes:
             train, val = (labelled(opened.data.facts, features, np.flatnonzero(codes == code)) for code in (1, 2))
@@ -73,44 +70,45 @@ class Probe:
             known = train if opened.config.labels.limited else train.with_(val)
             self.heads.append(fit_linear(known, opened.task, decay))
 
-    def scores(self, rows: np.ndarray, title: str, changed: Transformed | None = None) -> list[Answer]:
-        """What the head of each round says of its test items.
+    def scores(self, rows: np.ndarray, title: str, makers: Mapping[str, ViewMaker]) -> dict[str, list[Answer]]:
+        """What the head of each round says of its test items, by the views it is asked about; items are read once.
 
         Args:
             rows: catalog rows of test items, ascending.
             title: of the progress bar.
-            changed: makes the views; None: clean ones.
+            makers: of clean views, by name.
         """
         opened = self.subject.opened
-        features = self._features(rows, title, changed or opened.maker)
-        answers = []
-        for codes, head in zip(opened.codes, self.heads, strict=True):
-            test = labelled(opened.data.facts, features, np.flatnonzero(codes == TEST))
-            if len(test):
-                answer = Answer(test.target.numpy(), head(test.features), test.groups, test.ids)
-                answers.append(by_unit(answer, opened.config.labels.unit))
-        return answers
+        found: dict[str, list[Answer]] = {}
+        for name, features in self._features(rows, title, makers).items():
+            found[name] = []
+            for codes, head in zip(opened.codes, self.heads, strict=True):
+                test = labelled(opened.data.facts, features, np.flatnonzero(codes == TEST))
+                if len(test):
+                    answer = Answer(test.target.numpy(), head(test.features), test.groups, test.ids)
+                    found[name].append(by_unit(answer, opened.config.labels.unit))
+        return found
 
-    def _features(self, rows: np.ndarray, title: str, maker: ViewMaker) -> ItemFeatures:
+    def _features(self, rows: np.ndarray, title: str, makers: Mapping[str, ViewMaker]) -> dict[str, ItemFeatures]:
         subject = self.subject
-        if self.whole:
-            own = replace(subject.opened, maker=maker)
-            return embed_forms(own, subject.encoder, {"item"}, rows, f"{subject.name}: {title}")["item"]
         read: list[torch.Tensor] = []
-        found: list[torch.Tensor] = []
+        found: dict[str, list[torch.Tensor]] = {name: [] for name in makers}
         for batch in subject.batches(rows, title):
             read.append(batch.index.cpu())
-            found.append(subject.encoder(maker.clean(batch)).pooled.float().cpu())
-        if not found:
-            raise RunFailed(f"no item could be read: {next(iter(subject.opened.unread.values()), 'there are none')}")
-        return ItemFeatures(torch.cat(found), torch.cat(read).numpy(), "center")
+            for name, maker in makers.items():
+                found[name].append(subject.encoder(maker.clean(batch)).pooled.float().cpu())
+        index = torch.cat(read).numpy()
+        return {name: ItemFeatures(torch.cat(parts), index, "center") for name, parts in found.items()}
 
 
 def calibrate(subject: Subject) -> list[Reading]:
-    """Expected calibration error and overconfidence of the linear probe on the test items, beside its first metric."""
+    """Expected calibration error and overconfidence of the linear probe on at most `subject.limit` test items, beside
+    its first metric.
+    """
     task, bins = subject.opened.task, subject.opened.config.analyze.bins
+    rows = evenly(subject.part(TEST), subject.limit)
     metric, function = next(iter(metrics_of(task.kind, task.positive_index).items()))
-    answers = Probe(subject, whole=True).scores(subject.part(TEST), "test items")
+    answers = Probe(subject).scores(rows, "test items", {CLEAN: subject.opened.maker})[CLEAN]
     functions: dict[str, Function] = {
         f"linear_{metric}": function,
         "calibration_error": partial(_confident, partial(calibration_error, bins=bins)),
@@ -131,22 +129,23 @@ def _confident(measure: Measure, target: np.ndarray, score: np.ndarray) -> float
 
 
 def withstand(subject: Subject) -> list[Reading]:
-    """The probe's first metric on test items under each transformation and strength.
+    """The probe's first metric on at most `analyze.transformed` test items under each transformation and strength.
 
-    The probe learnt from clean views of the window in the middle of each item, and is asked about such windows. `lost`
-    is the difference to the same windows clean.
+    The probe learnt from clean views. `lost` is the difference to the same windows clean.
     """
-    opened, probe = subject.opened, Probe(subject, whole=False)
-    rows = evenly(subject.part(TEST), subject.limit)
+    opened, probe = subject.opened, Probe(subject)
+    rows = evenly(subject.part(TEST), opened.config.analyze.transformed)
     name, function = next(iter(metrics_of(opened.task.kind, opened.task.positive_index).items()))
-    clean = _value(probe.scores(rows, "test items"), name, function)
-    found = [Reading.of(f"linear_{name}", "corruption", "clean", clean)]
+    makers: dict[str, ViewMaker] = {CLEAN: opened.maker}
     for change in subject.changes:
         for strength in opened.config.analyze.strengths:
-            at = f"{change} x{strength:g}"
-            value = _value(probe.scores(rows, at, Transformed(opened, change, strength)), name, function)
-            found.append(Reading.of(f"linear_{name}", "corruption", at, value))
-            found.append(Reading.of("lost", "corruption", at, clean.value - value.value))
+            makers[f"{change} x{strength:g}"] = Transformed(opened, change, strength)
+    answers = probe.scores(rows, "test items, changed views", makers)
+    values = {at: _value(answers[at], name, function) for at in makers}
+    found = [Reading.of(f"linear_{name}", "corruption", CLEAN, values[CLEAN])]
+    for at in list(makers)[1:]:
+        found.append(Reading.of(f"linear_{name}", "corruption", at, values[at]))
+        found.append(Reading.of("lost", "corruption", at, values[CLEAN].value - values[at].value))
     return found
 
 

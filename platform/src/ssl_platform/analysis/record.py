@@ -11,6 +11,8 @@ from ssl_platform.analysis.reading import Reading
 from ssl_platform.train.atomic import write_json
 
 FILE = "analysis.json"
+OWN_RANDOM = "its random weights"
+"""What an encoder is compared with beside others, in the name `A ~ its random weights`."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Row:
     """A reading of an encoder, or of two, and the same for random weights.
 
     Attributes:
-        encoder: its name, or `A ~ B`.
+        encoder: its name, or `A ~ B` of two.
         reading: of the encoder.
         random: of the same net with random weights; None for one that has random weights itself.
     """

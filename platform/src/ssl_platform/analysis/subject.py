@@ -13,6 +13,7 @@ from ssl_platform.data.facts import Facts
 from ssl_platform.data.progress import Bar
 from ssl_platform.data.sequential import Sequential
 from ssl_platform.encoder import Encoder
+from ssl_platform.errors import RunFailed
 from ssl_platform.transfer.opening import Opened, device_of
 from ssl_platform.types import Batch, View
 
@@ -91,7 +92,11 @@ class Subject:
         return evenly(self.rows, self.opened.config.analyze.transformed)
 
     def batches(self, rows: np.ndarray, title: str | None, batch_size: int = _BATCH) -> Iterator[Batch]:
-        """The window in the middle of each item, on the device, with a progress bar where there is a title."""
+        """The window in the middle of each item, on the device, with a progress bar where there is a title.
+
+        Raises:
+            RunFailed: none could be read.
+        """
         opened = self.opened
         source = Sequential(
             opened.data.catalog, opened.data.domain, window=opened.window, batch_size=batch_size, rows=rows
@@ -103,6 +108,9 @@ class Subject:
                 done += len(batch)
                 bar(done, source.total)
         opened.unread |= {failure.failed: failure.reason for failure in source.failures}
+        if not done:
+            why = "".join(f", e.g. {item}: {reason}" for item, reason in list(opened.unread.items())[:1])
+            raise RunFailed(f"none of {len(rows)} items could be read{why}")
 
     def views(self, rows: np.ndarray, title: str | None, batch_size: int = _BATCH) -> Iterator[tuple[Batch, View]]:
         """Clean views of those windows."""

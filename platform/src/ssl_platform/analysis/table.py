@@ -26,6 +26,21 @@ _HEADS: dict[Kind, str] = {
 }
 
 
+WORDS = {
+    "knn": "kNN",
+    "nmi": "NMI",
+    "ari": "ARI",
+    "cka": "CKA",
+    "rankme": "RankMe",
+    "auc": "AUC",
+    "map": "mAP",
+    "r2": "R2",
+    "hd95": "HD95",
+    "f1": "F1",
+}
+"""How words of a measure's name are written."""
+
+
 @dataclass(frozen=True)
 class Table:
     """One table.
@@ -98,5 +113,4 @@ def figure(value: float | None) -> str:
 
 def spoken(measure: str) -> str:
     """A measure's name in words."""
-    words = {"knn": "kNN", "nmi": "NMI", "cka": "CKA", "rankme": "RankMe", "auc": "AUC", "map": "mAP", "r2": "R2"}
-    return " ".join(words.get(word, word) for word in measure.split("_"))
+    return " ".join(WORDS.get(word, word) for word in measure.split("_"))

@@ -50,16 +50,22 @@ class TokenNorms:
     def readings(self) -> list[Reading]:
         """Three numbers a layer; `parts` hold a histogram of norms over their median."""
         found = []
-        for name, parts in self._norms.items():
-            norms = torch.cat(parts)
+        for name, kept in self._norms.items():
+            norms = torch.cat(kept)
             if not len(norms):
                 continue
-            ratio = norms / norms.median().clamp_min(torch.finfo(norms.dtype).tiny)
-            counts, edges = np.histogram(ratio.numpy(), bins=_BINS, range=(0.0, max(2.0, float(ratio.max()))))
+            ratio = norms / norms.median()
+            parts = _histogram(ratio) if bool(ratio.isfinite().all()) else {}  # the median of a dead layer is 0
             share = float(norm_outliers(norms[None, :, None]))
             found += [
-                Reading.of("norm_outliers", "layer", name, share, counts=counts.tolist(), edges=edges.tolist()),
+                Reading.of("norm_outliers", "layer", name, share, **parts),
                 Reading.of("largest_norm", "layer", name, float(ratio.max())),
                 Reading.of("token_similarity", "layer", name, float(torch.cat(self._alike[name]).nanmean())),
             ]
         return found
+
+
+def _histogram(ratio: Tensor) -> dict[str, list[float]]:
+    """Counts of norms over their median, and the edges of their bins."""
+    counts, edges = np.histogram(ratio.numpy(), bins=_BINS, range=(0.0, max(2.0, float(ratio.max()))))
+    return {"counts": counts.tolist(), "edges": edges.tolist()}

@@ -118,7 +118,8 @@ class Example:
 
     Attributes:
         item: its id.
-        pictures: name and picture of each: the input, and of masks the reference and the prediction.
+        pictures: name and picture of each: the input, of masks the reference and the prediction, of object discovery
+            the object and the boxes.
         true, predicted: class, labels or value in words; empty of masks.
         right: whether they are equal; None where that is no question.
         score: probability of the predicted class, Dice of masks, or None.
@@ -143,6 +144,7 @@ class Album:
         embedding: the map, or None.
         looks: attention of a few samples.
         examples: test items with what was predicted.
+        objects: test items with the boxes that object discovery drew.
         missing: what could not be made, and why.
     """
 
@@ -152,6 +154,7 @@ class Album:
     embedding: EmbeddingMap | None = None
     looks: list[Look] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
+    objects: list[Example] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
 
@@ -178,9 +181,8 @@ def save(album: Album, run: Path) -> Path:
             for r in album.reconstructions
         ],
         "looks": [{"item": k.item, "top": k.top, "pictures": [keep(k.input), keep(k.attention)]} for k in album.looks],
-        "examples": [
-            {**vars(e), "pictures": [[name, keep(picture)] for name, picture in e.pictures]} for e in album.examples
-        ],
+        "examples": [_example_record(one, keep) for one in album.examples],
+        "objects": [_example_record(one, keep) for one in album.objects],
         "embedding": None if album.embedding is None else _map_record(album.embedding, keep),
     }
     folder = run / FOLDER
@@ -190,6 +192,10 @@ def save(album: Album, run: Path) -> Path:
     with replace_file(folder / RECORD) as temporary:
         temporary.write_text(json.dumps(record), encoding="utf-8")
     return folder / RECORD
+
+
+def _example_record(one: Example, keep: Callable[[np.ndarray], str]) -> dict[str, Any]:
+    return {**vars(one), "pictures": [[name, keep(picture)] for name, picture in one.pictures]}
 
 
 def _map_record(found: EmbeddingMap, keep: Callable[[np.ndarray], str]) -> dict[str, Any]:
@@ -223,10 +229,8 @@ def load(run: Path) -> Album | None:
             reconstructions=[_reconstruction_of(r, arrays) for r in record["reconstructions"]],
             embedding=None if record["embedding"] is None else _map_of(record["embedding"], arrays),
             looks=[_look_of(r, arrays) for r in record["looks"]],
-            examples=[
-                Example(**{**r, "pictures": [(name, arrays[key]) for name, key in r["pictures"]]})
-                for r in record["examples"]
-            ],
+            examples=[_example_of(r, arrays) for r in record["examples"]],
+            objects=[_example_of(r, arrays) for r in record.get("objects", ())],
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
         return None
@@ -240,6 +244,10 @@ def _reconstruction_of(record: dict[str, Any], arrays: dict[str, np.ndarray]) ->
 def _look_of(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Look:
     before, seen = (arrays[key] for key in record["pictures"])
     return Look(record["item"], before, seen, record["top"])
+
+
+def _example_of(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Example:
+    return Example(**{**record, "pictures": [(name, arrays[key]) for name, key in record["pictures"]]})
 
 
 def _map_of(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> EmbeddingMap:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ssl_platform.analysis.record import FILE, Row
+from ssl_platform.analysis.record import FILE, OWN_RANDOM, Row
 from ssl_platform.analysis.table import tables
 from ssl_platform.report.markup import NONE, table, tag
+from ssl_platform.report.redaction import LEFT_OUT
 from ssl_platform.report.section import Section, lead
 
 Analysis = Mapping[str, Any]
@@ -53,9 +54,16 @@ def analysis(found: Analysis | None) -> Section | None:
 
 
 def _renamed(row: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
-    words = [_number(word, names) for word in str(row["encoder"]).split(" ~ ")]
-    return {**row, "encoder": " ~ ".join(words)}
+    """The row under numbers: `A`, `A ~ B` and `A ~ its random weights`, whatever characters the names have."""
+    whole = str(row["encoder"])
+    first = next((name for name in names if whole == name or whole.startswith(f"{name} ~ ")), None)
+    if first is None:
+        return {**row, "encoder": _number(whole, names)}
+    rest = whole.removeprefix(first).removeprefix(" ~ ")
+    return {**row, "encoder": " ~ ".join(_number(word, names) for word in (first, rest) if word)}
 
 
 def _number(name: str, names: list[str]) -> str:
-    return f"encoder {names.index(name) + 1}" if name in names else name
+    if name == OWN_RANDOM:
+        return name
+    return f"encoder {names.index(name) + 1}" if name in names else LEFT_OUT

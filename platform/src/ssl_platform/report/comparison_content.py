@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ssl_platform.report.redaction import LEFT_OUT, without_classes
+
 BASELINES = {"random": "random weights", "scratch": "from scratch"}
 _WORDS = {"random": "random initialisation", "scratch": "training from scratch"}
 
@@ -63,11 +65,13 @@ class Told:
         return f"{count} {'run' if count == 1 else 'runs'} side by side", f"Beside {beside}." if beside else ""
 
     def numbered(self) -> Told:
-        """The same without the names of runs."""
+        """The same without the names of runs and classes."""
         others = [name for name in self.runs if name not in BASELINES]
         names = {name: f"run {i + 1}" for i, name in enumerate(others)} | {name: name for name in BASELINES}
+        metrics = without_classes(str(row["metric"]) for row in (*self.rows, *self.pairs) if "metric" in row)
 
         def renamed(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-            return [{k: names[v] if k in ("run", "first", "second") else v for k, v in row.items()} for row in rows]
+            known = {"run": names, "first": names, "second": names, "metric": metrics}
+            return [{k: known[k].get(v, LEFT_OUT) if k in known else v for k, v in row.items()} for row in rows]
 
         return Told(renamed(self.rows), renamed(self.pairs), renamed(self.costs), self.notes)

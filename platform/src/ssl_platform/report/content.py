@@ -18,10 +18,12 @@ from ssl_platform.report.curves import Chart, further_charts, loss_chart
 from ssl_platform.report.figures import Figure, Score, figures_of, scores_of
 from ssl_platform.report.health_charts import health_charts
 from ssl_platform.report.panels import Panel, panels_of
-from ssl_platform.report.redaction import Redaction
+from ssl_platform.report.redaction import Redaction, without_classes
 from ssl_platform.report.texts import commands_of, environment_of, methods_of, quarantine_of, settings_of, text_of
 from ssl_platform.train.metrics import read_rows
 from ssl_platform.train.run import read_config, read_result
+
+_BY_METRIC = ("metrics", "baselines")
 
 
 @dataclass
@@ -94,6 +96,9 @@ def collect(run: Path, anonymous: bool = False) -> Content:
     analysis = analysis_section.read(run, anonymous)
     if analysis is not None:  # its tables hold them, and names of folders are theirs to leave out
         result = {**result, "metrics": {}, "baselines": {}}
+    if anonymous:
+        names = without_classes(result.get("metrics") or {})
+        result = {**result, **{k: {names.get(n, n): v for n, v in (result.get(k) or {}).items()} for k in _BY_METRIC}}
     album = albums.load(run)
     config = read_config(run) or {}
     facts = album.facts if album is not None else {}
@@ -162,7 +167,9 @@ def _about(config: Mapping[str, Any], result: Mapping[str, Any], redaction: Reda
     """What ran: of pretraining domain, objective and backbone, of an evaluation domain, task and encoder."""
     names = [(config.get(key) or {}).get("name") for key in ("objective", "backbone")]
     if result.get("command") != "pretrain":
-        encoder = "" if redaction.anonymous else Path(str(result.get("encoder") or "")).name
-        names = [result.get("task"), f"encoder {encoder}" if encoder else None]
+        what = "model" if result.get("command") == "predict" else "encoder"
+        several = str(result.get(what) or "").split(", ")  # encoders of an analysis
+        used = "" if redaction.anonymous else ", ".join(Path(one).name for one in several)
+        names = [result.get("task"), f"{what} {used}" if used else None]
     words = [str(word) for word in (config.get("domain"), *names) if word]
     return words or [str(result.get("command"))]

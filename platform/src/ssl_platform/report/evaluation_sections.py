@@ -21,9 +21,13 @@ def examples(content: Content, encode: Encode) -> Section | None:
         return None
     if len(found[0].pictures) > 1:
         return _masks(content, found, encode)
-    text = "Test items: the surest mistakes first, then some that were right."
+    items = "Items" if content.command == "predict" else "Test items"
+    text = f"{items}: the surest mistakes first, then some that were right."
     if found[0].right is None:
-        text = "Test items: the largest errors first, then some others." if _is_number(found[0]) else "Some test items."
+        errors = _is_number(found[0])
+        text = f"{items}: the largest errors first, then some others." if errors else f"Some {items.lower()}."
+    if not found[0].true and found[0].score is not None:
+        text = f"{items}: those it is least sure of first, then some others."
     cells = [
         tag("figure", image(one.pictures[0][1], _alt(one), encode), _said(one), class_=_shape(one.pictures[0][1]))
         for one in found
@@ -42,7 +46,7 @@ def _is_number(one: Example) -> bool:
 
 
 def _alt(one: Example) -> str:
-    return f"item {one.item}: {one.true}, predicted {one.predicted}"
+    return f"item {one.item}: {f'{one.true}, ' if one.true else ''}predicted {one.predicted}"
 
 
 def _said(one: Example) -> Html:
@@ -50,7 +54,7 @@ def _said(one: Example) -> Html:
     if one.right:
         return tag("figcaption", tag("span", "\N{CHECK MARK} ", class_="same"), f"{one.true}{sure}")
     mark = tag("span", "\N{MULTIPLICATION X} ", class_="wrong") if one.right is False else None
-    return tag("figcaption", mark, one.predicted, sure, tag("small", f"true: {one.true}"))
+    return tag("figcaption", mark, one.predicted, sure, tag("small", f"true: {one.true}") if one.true else None)
 
 
 def _masks(content: Content, found: list[Example], encode: Encode) -> Section:
@@ -64,12 +68,43 @@ def _masks(content: Content, found: list[Example], encode: Encode) -> Section:
         rows.append(tag("div", cells, class_="strip"))
     names = [] if content.album is None else content.album.facts.get("mask_classes", [])
     key = tag("ul", [tag("li", name) for name in names], class_="key paint") if names else None
-    text = (
-        "Test items where most of what is marked is seen: the reference and the prediction, each class in its colour."
-    )
-    label = "Reference and prediction on test items"
+    items = "Items" if content.command == "predict" else "Test items"
+    known = any(name == "reference" for one in found for name, _ in one.pictures)
+    shown = "the reference and the prediction" if known else "the prediction"
+    text = f"{items} where most of what is marked is seen: {shown}, each class in its colour."
+    label = f"{'Reference and prediction' if known else 'Prediction'} on {items.lower()}"
     body = tag("div", lead(text), key, scrolled(rows, label, _shape(found[0].pictures[0][1]) or ""))
     return Section("examples", "Overlays", "Overlays", body)
+
+
+def objects(content: Content, encode: Encode) -> Section | None:
+    """The boxes of object discovery."""
+    found = [] if content.album is None else content.album.objects
+    if not found:
+        return None
+    rows = [
+        tag(
+            "div",
+            [
+                tag("figure", image(picture, f"{name}, item {one.item}", encode), under(name, again=False))
+                for name, picture in one.pictures
+            ],
+            class_="strip",
+        )
+        for one in found
+    ]
+    known = any(name == "object" for one in found for name, _ in one.pictures)
+    words = ["the object and the box around it", "the box that was found"]
+    key = tag("ul", [tag("li", word) for word in words], class_="key paint") if known else None
+    text = "Test items and the boxes drawn without labels, from what the tokens of the last block have in common."
+    if known:
+        text += (
+            " Of each item the window with most of an object; the overlap is that of both boxes, and 0.5 counts as "
+            "found."
+        )
+    label = "Boxes found on test items"
+    body = tag("div", lead(text), key, scrolled(rows, label, _shape(found[0].pictures[0][1]) or ""))
+    return Section("objects", "Objects found", "Objects", body)
 
 
 def looks(content: Content, encode: Encode) -> Section | None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ssl_platform.report.markup import duration, number
+from ssl_platform.analysis.table import WORDS
+from ssl_platform.report.markup import NONE, duration, number
+from ssl_platform.report.whiskers import score
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,11 @@ def _bare(metric: Any) -> str:
 def spoken(name: str) -> str:
     """A metric's name in words: `knn/balanced_accuracy` is `kNN balanced accuracy`."""
     words = name.replace("/", " ").replace("_", " ").split()
-    return " ".join({"knn": "kNN", "auc": "AUC", "hd95": "HD95", "f1": "F1"}.get(word, word) for word in words)
+    return " ".join(WORDS.get(word, word) for word in words)
 
 
 def _score(value: float | None) -> str:
-    """Three decimals, so that columns of scores line up; large values as any number."""
-    return f"{value:.3f}" if value is not None and abs(value) < 100 else number(value)
+    return NONE if value is None else score(value)
 
 
 def scores_of(result: Mapping[str, Any]) -> Iterator[Score]:

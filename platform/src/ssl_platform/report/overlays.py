@@ -20,20 +20,21 @@ _PLAIN = np.array([110.0, 118.0, 130.0])
 
 
 def overlay(
-    seen: Seen, row: Row, target: np.ndarray, found: np.ndarray, classes: Sequence[int]
+    seen: Seen, row: Row, target: np.ndarray | None, found: np.ndarray, classes: Sequence[int]
 ) -> list[tuple[str, np.ndarray]]:
-    """Pictures of an item, of the reference on it and of the prediction on it.
+    """Pictures of an item, of the reference on it where there is one, and of the prediction on it.
 
     Args:
         seen: the items.
         row: the item.
-        target, found: `[*shape]` classes.
+        target, found: `[*shape]` classes; no target where there is no reference.
         classes: those that are shown.
     """
     domain = seen.data.domain
+    marked = [("prediction", found)] if target is None else [("reference", target), ("prediction", found)]
     if domain.layout.points:
-        return _of_points(seen, row, target, found, classes)
-    wanted = np.isin(target, classes) | np.isin(found, classes)
+        return _of_points(seen, row, marked, classes)
+    wanted = np.logical_or.reduce([np.isin(labels, classes) for _, labels in marked])
     box = window_of(row.shape, wanted, frames=domain.layout.spatial[0] == "T")
     read = Sample(0, ({"main": domain.read(row, box)["main"]},))
     read.meta = dict.fromkeys(domain.layout.meta, float("nan"))
@@ -45,17 +46,19 @@ def overlay(
     def render(values: np.ndarray) -> np.ndarray:
         return seen.render(values, view)
 
-    marked = (("reference", target[cut]), ("prediction", found[cut]))
-    return [("item", render(x)), *((name, classes_on(x, labels, classes, render)) for name, labels in marked)]
+    return [("item", render(x)), *((name, classes_on(x, labels[cut], classes, render)) for name, labels in marked)]
 
 
-def window_of(shape: Sequence[int], wanted: np.ndarray, frames: bool = False) -> Window:
+def window_of(
+    shape: Sequence[int], wanted: np.ndarray, frames: bool = False, off_centre: float = _OFF_CENTRE
+) -> Window:
     """The window whose middle slices cut most of what is wanted.
 
     Args:
         shape: of the item.
         wanted: `[*shape]` bool.
         frames: whether the first axis is time, which is shown from end to end.
+        off_centre: how far its middle may lie from that of an axis, as a part of the axis.
     """
     start, size = [], []
     for axis, cells in enumerate(shape):
@@ -64,7 +67,7 @@ def window_of(shape: Sequence[int], wanted: np.ndarray, frames: bool = False) ->
             size.append(cells)
             continue
         counts = wanted.sum(axis=tuple(a for a in range(wanted.ndim) if a != axis))
-        near, far = int(cells * (0.5 - _OFF_CENTRE)), max(int(cells * (0.5 + _OFF_CENTRE)), 1)
+        near, far = int(cells * (0.5 - off_centre)), max(int(cells * (0.5 + off_centre)), 1)
         middle = near + int(counts[near:far].argmax()) if counts[near:far].any() else cells // 2
         half = min(middle, cells - 1 - middle, _LARGEST[len(shape)] // 2) if cells > 1 else 0
         start.append(middle - half)
@@ -73,7 +76,7 @@ def window_of(shape: Sequence[int], wanted: np.ndarray, frames: bool = False) ->
 
 
 def _of_points(
-    seen: Seen, row: Row, target: np.ndarray, found: np.ndarray, classes: Sequence[int]
+    seen: Seen, row: Row, marked: Sequence[tuple[str, np.ndarray]], classes: Sequence[int]
 ) -> list[tuple[str, np.ndarray]]:
     """Clouds with a colour a class, from the front and from above."""
     domain = seen.data.domain
@@ -85,4 +88,4 @@ def _of_points(
         return cloud(places, np.stack([colours.get(int(n), _PLAIN) for n in labels[: len(places)]]))
 
     plain = domain.render(np.asarray(part.data, dtype=np.float32), list(part.channels))
-    return [("item", plain), ("reference", coloured(target)), ("prediction", coloured(found))]
+    return [("item", plain), *((name, coloured(labels)) for name, labels in marked)]

@@ -84,6 +84,7 @@ def html(content: Content, factor: float = 1.0) -> str:
         analysis_section.analysis(content.analysis),
         *prediction_sections.sections(content),
         evaluation_sections.examples(content, encode),
+        evaluation_sections.objects(content, encode),
         sections.health(content),
         sections.curves(content),
         picture_sections.reconstructions(content, encode),

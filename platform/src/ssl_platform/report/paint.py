@@ -31,7 +31,8 @@ Render = Callable[[np.ndarray], np.ndarray]
 def showing(x: np.ndarray, cells: np.ndarray, render: Render) -> np.ndarray:
     """`[H, W]` bool, which pixels of a picture show some cells.
 
-    Constants suffice for projections, checkers for slices that lie wholly in the cells.
+    Constants suffice for projections, checkers for slices that lie wholly in the cells. Bright constants may darken the
+    rest of a picture that is stretched to its values, so what brightens with them counts where anything does.
 
     Args:
         x: `[C, *size]`.
@@ -40,12 +41,17 @@ def showing(x: np.ndarray, cells: np.ndarray, render: Render) -> np.ndarray:
     """
     low, high = _ends(x)
     parity = np.indices(x.shape[1:]).sum(axis=0) % 2 == 0
-    apart: np.ndarray = np.zeros((), dtype=np.int16)
-    for first in (np.ones_like(parity), parity):
+
+    def change(first: np.ndarray) -> np.ndarray:
+        """`[H, W, 1..3]` by how much pixels rise when low cells become high ones, and the others low."""
         fillings = (np.where(first, low, high), np.where(first, high, low))
-        pair = [render(np.where(cells, filling, x).astype(x.dtype)).astype(np.int16) for filling in fillings]
-        apart = np.maximum(apart, np.abs(pair[0] - pair[1]))
-    return np.asarray((apart if apart.ndim == 2 else apart.max(axis=2)) > FOLLOWS)
+        dark, bright = (render(np.where(cells, filling, x).astype(x.dtype)).astype(np.int16) for filling in fillings)
+        return np.atleast_3d(bright - dark)
+
+    constant = change(np.ones_like(parity))
+    rises = (constant > FOLLOWS).any(axis=2)
+    follows = rises if rises.any() else (np.abs(constant) > FOLLOWS).any(axis=2)
+    return np.asarray(follows | (np.abs(change(parity)) > FOLLOWS).any(axis=2))
 
 
 def _ends(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -89,9 +95,14 @@ def classes_on(x: np.ndarray, labels: np.ndarray, classes: Sequence[int], render
     return painted(render(x), layers)
 
 
-def border(where: np.ndarray) -> np.ndarray:
-    """The pixels of an area that touch others beside or below and above."""
-    held = np.pad(where, 1, mode="edge")
+def border(where: np.ndarray, closed: bool = False) -> np.ndarray:
+    """The pixels of an area that touch others beside or below and above.
+
+    Args:
+        where: `[H, W]` bool.
+        closed: whether the picture's edge is a border too.
+    """
+    held = np.pad(where, 1) if closed else np.pad(where, 1, mode="edge")
     inside = held[:-2, 1:-1] & held[2:, 1:-1] & held[1:-1, :-2] & held[1:-1, 2:]
     return np.asarray(where & ~inside)
 

@@ -10,15 +10,20 @@ from typing import Any
 import numpy as np
 
 from ssl_platform.report.class_scores import ClassScore, confusion, of_classes, of_labels
-from ssl_platform.report.redaction import Redaction
+from ssl_platform.report.redaction import Redaction, class_of
 from ssl_platform.report.whiskers import Interval
-from ssl_platform.transfer.stored_predictions import Predictions, protocols_of, read_predictions
+from ssl_platform.transfer.stored_predictions import (
+    APPLIED,
+    Predictions,
+    protocols_of,
+    read_applied,
+    read_predictions,
+)
 
 MOST_CLASSES = 24
 """A larger matrix of confusions is not drawn; its most frequent confusions are listed."""
 LISTED = 12
 POINTS = 600
-_OF_CLASS = ("dice", "iou", "hd95")
 
 
 @dataclass(frozen=True)
@@ -43,19 +48,24 @@ class Panel:
     total: int = 0
     confused: list[tuple[str, str, int]] = field(default_factory=list)
 
+    @property
+    def items(self) -> str:
+        """What its items are: of evaluations those of the test part, of `predict` all that have labels."""
+        return "labelled items" if self.protocol == APPLIED else "test items"
+
 
 def panels_of(run: Path, result: Mapping[str, Any], redaction: Redaction) -> list[Panel]:
     """A panel for each protocol whose predictions can be read.
 
     Args:
-        run: folder of `probe` or `finetune`.
+        run: folder of `probe`, `finetune` or `predict`.
         result: `result.json`.
         redaction: what must be left out.
     """
     kind = str(result.get("task") or "")
     made = []
-    for protocol in protocols_of(run):
-        found = read_predictions(run, protocol, kind)
+    stored = [(protocol, read_predictions(run, protocol, kind)) for protocol in protocols_of(run)]
+    for protocol, found in [*stored, (APPLIED, read_applied(run, kind))]:
         panel = None
         if found is not None and not found.columns:
             panel = _panel(found, redaction)
@@ -97,11 +107,9 @@ def _of_masks(protocol: str, result: Mapping[str, Any], redaction: Redaction, to
     """The figures of each class of masks, which `result.json` holds with their intervals."""
     by_class: dict[str, dict[str, Interval]] = {}
     for name, metric in (result.get("metrics") or {}).items():
-        own, _, word = name.partition("/")
-        figure, _, name_of_class = word.partition("_")
-        value = Interval.of(metric)
-        if own == protocol and figure in _OF_CLASS and name_of_class and value is not None:
-            by_class.setdefault(name_of_class, {})[_written(figure)] = value
+        found, value = class_of(name), Interval.of(metric)
+        if name.partition("/")[0] == protocol and found is not None and value is not None:
+            by_class.setdefault(found[1], {})[_written(found[0])] = value
     if len(by_class) < 2:
         return None
     shown = _names(tuple(by_class), redaction)

@@ -41,7 +41,7 @@ def _matrix(panel: Panel) -> Html | None:
             line.append(Cell(f"{count:,}" if count else "", count, shade, tip))
         lines.append(line)
     shown = table(["true \\ predicted", *panel.classes], lines, "Confusion matrix", class_="confusion")
-    text = f"Rows are the true classes of the {panel.total:,} test items, columns what was predicted."
+    text = f"Rows are the true classes of the {panel.total:,} {panel.items}, columns what was predicted."
     return tag("div", tag("h3", "Confusion matrix"), tag("p", text, class_="lead"), shown)
 
 
@@ -117,7 +117,7 @@ def _values(panel: Panel) -> Html | None:
         aria_label="True against predicted values",
     )
     some = "" if len(panel.points) == panel.total else f" ({len(panel.points):,} of {panel.total:,} shown)"
-    text = f"Test items{some}; the line is where the prediction is right. Point at one for its values."
+    text = f"{panel.items.capitalize()}{some}; the line is where the prediction is right. Point at one for its values."
     return tag(
         "div", tag("h3", "True and predicted values"), tag("p", text, class_="lead"), tag("div", drawn, class_="card")
     )

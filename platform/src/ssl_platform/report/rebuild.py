@@ -11,26 +11,33 @@ from ssl_platform import encoder as encoder_files
 from ssl_platform.configure import configure
 from ssl_platform.data.leaks import pretraining_rows
 from ssl_platform.opening import open_data
-from ssl_platform.report import evaluation_snapshot, snapshot
+from ssl_platform.report import evaluation_snapshot, prediction_snapshot, snapshot
 from ssl_platform.report.snapshot import Subject
 from ssl_platform.train.assemble import assemble
 from ssl_platform.train.run import read_result
 from ssl_platform.train.scale import RunSize
 from ssl_platform.transfer.opening import open_transfer
+from ssl_platform.transfer.predict import open_session
+from ssl_platform.transfer.probe import asks_for_labels
 
 
 def take_again(run: Path) -> None:
-    """Make the pictures of a run of `pretrain`, `probe` or `finetune` from its folder.
+    """Make the pictures of a run of `pretrain`, `probe`, `finetune` or `predict` from its folder.
 
     Raises:
         UsageError: data or encoder are gone or changed.
     """
-    command = str((read_result(run) or {}).get("command"))
+    result = read_result(run) or {}
+    command = str(result.get("command"))
     if command == "pretrain":
         snapshot.take(run, rebuild(run))
         return
     config = configure(command, recipes=[str(run / "config.yaml")], run=str(run))
-    evaluation_snapshot.take(run, open_transfer(config))
+    if command == "predict":
+        prediction_snapshot.take(run, open_session(config, str(result.get("model"))))
+        return
+    labels = command != "probe" or asks_for_labels(config)
+    evaluation_snapshot.take(run, open_transfer(config, labels=labels))
 
 
 def rebuild(run: Path) -> Subject:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ssl_platform.train.run import RunFolder
     from ssl_platform.train.session import Session
     from ssl_platform.transfer.opening import Opened
+    from ssl_platform.transfer.prediction import Session as Applied
 
 Echo = Callable[[str], None]
 _TABLES = {".md": "compare.md", ".csv": "compare.csv", ".html": page.NAME}
@@ -57,6 +58,22 @@ def pictures_of(folder: RunFolder, opened: Opened) -> None:
         from ssl_platform.report.evaluation_snapshot import take
 
         take(folder.path, opened)
+    except RunStopped:
+        raise
+    except Exception as error:
+        folder.say(f"warning: no pictures ({one_line(error)}); ssl-platform report {folder.path} tries again")
+
+
+def pictures_of_predictions(folder: RunFolder, session: Applied) -> None:
+    """Pictures of what a model said of other data; its folder is still open.
+
+    Raises:
+        RunStopped: a signal came; predictions and numbers are saved already.
+    """
+    try:
+        from ssl_platform.report.prediction_snapshot import take
+
+        take(folder.path, session)
     except RunStopped:
         raise
     except Exception as error:
@@ -136,7 +153,7 @@ def _wants_album(run: Path) -> bool:
     if result is None:
         return False
     found = albums.load(run)
-    if result.get("command") in ("probe", "finetune"):
+    if result.get("command") in ("probe", "finetune", "predict"):
         return found is None and result.get("status") == "done"
     if result.get("command") != "pretrain" or not (run / "encoder.safetensors").exists():
         return False

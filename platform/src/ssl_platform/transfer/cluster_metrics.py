@@ -18,11 +18,14 @@ def matched_accuracy(target: np.ndarray, cluster: np.ndarray) -> float:
     The Hungarian accuracy of deep clustering (Yang et al., 2010; Xie et al., DEC, 2016, equation 10). Clusters beyond
     the number of classes go to none.
     """
-    cluster = cluster.astype(np.int64)
-    table = np.zeros((int(target.max()) + 1, int(cluster.max()) + 1), dtype=np.int64)
-    np.add.at(table, (target, cluster), 1)
+    table = _table(target, cluster)
     rows, columns = linear_sum_assignment(table, maximize=True)
     return float(table[rows, columns].sum() / len(target))
+
+
+def purity(target: np.ndarray, cluster: np.ndarray) -> float:
+    """Share of items of the class that most items of their cluster have; rises with the number of clusters."""
+    return float(_table(target, cluster).max(axis=0).sum() / len(target))
 
 
 def mutual_information(target: np.ndarray, cluster: np.ndarray) -> float:
@@ -33,6 +36,13 @@ def mutual_information(target: np.ndarray, cluster: np.ndarray) -> float:
 def adjusted_rand(target: np.ndarray, cluster: np.ndarray) -> float:
     """Share of pairs both agree on, adjusted for chance: 0 on average for random clusters, 1 for the classes."""
     return _scored(adjusted_rand_score, target, cluster)
+
+
+def _table(target: np.ndarray, cluster: np.ndarray) -> np.ndarray:
+    """`[classes, clusters]` items of each class in each cluster."""
+    table = np.zeros((int(target.max()) + 1, int(cluster.max()) + 1), dtype=np.int64)
+    np.add.at(table, (target, cluster.astype(np.int64)), 1)
+    return table
 
 
 def _scored(metric: Callable[[Tensor, Tensor], Tensor], target: np.ndarray, cluster: np.ndarray) -> float:

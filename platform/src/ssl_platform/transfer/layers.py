@@ -31,7 +31,7 @@ class Layers:
         encoder: whose features they are.
         layers: blocks from 0, or from the end if negative; `auto` the last four, `all` every one.
         pooling: how tokens become one vector: `cls` (the first prefix token, where there is one), `mean` and `max` over
-            valid tokens.
+            valid tokens, `bands` (the mean along the last axis of a token grid, its other places side by side).
 
     Attributes:
         taps: intermediate outputs to ask for.
@@ -73,6 +73,8 @@ class Layers:
         return torch.cat([vectors.float() for vectors in found], dim=1)
 
     def _pooled(self, features: Features, pooling: str) -> dict[str, Tensor]:
+        if pooling == "bands":
+            return self._bands(features)
         if not self.blocks:
             maps = {f"level.{i}": values.flatten(2).transpose(1, 2) for i, (values, _) in enumerate(features.pyramid)}
             return {} if pooling == "cls" else {name: _pool(tokens, None, pooling) for name, tokens in maps.items()}
@@ -80,6 +82,18 @@ class Layers:
         if pooling == "cls":
             return {name: features.taps[name][:, 0] for name in self.taps} if prefix else {}
         return {name: _pool(features.taps[name][:, prefix:], features.valid, pooling) for name in self.taps}
+
+    def _bands(self, features: Features) -> dict[str, Tensor]:
+        """Means along the last axis, side by side; nothing for point sets and sequences."""
+        if not self.blocks or features.grid is None or len(features.grid) < 2:
+            return {}
+        prefix, last = features.prefix.shape[1], features.grid[-1]
+        valid = None if features.valid is None else features.valid.unflatten(1, (-1, last)).flatten(0, 1)
+        found = {}
+        for name in self.taps:
+            rows = features.taps[name][:, prefix:].unflatten(1, (-1, last))  # [B, places, last, D]
+            found[name] = valid_mean(rows.flatten(0, 1), valid).view(len(rows), -1)
+        return found
 
 
 def _pool(tokens: Tensor, valid: Tensor | None, pooling: str) -> Tensor:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,17 +21,22 @@ from ssl_platform.transfer.model import ModelRecord, load_model
 from ssl_platform.transfer.opening import check_labels, device_of, follow
 from ssl_platform.transfer.prediction import Predicted, Session
 from ssl_platform.transfer.running import running
+from ssl_platform.transfer.stored_predictions import TABLE
 
-TABLE = "predictions.csv"
+if TYPE_CHECKING:
+    from ssl_platform.train.run import RunFolder
 
 
-def predict(config: RunConfig, model: str, out: Path) -> dict[str, Any]:
+def predict(
+    config: RunConfig, model: str, out: Path, at_end: Callable[[RunFolder, Session], None] | None = None
+) -> dict[str, Any]:
     """Apply a model of `finetune` and write what it says: a table, and a file an item for segmentation.
 
     Args:
         config: names the data, and labels to score with. Data settings the encoder was trained with are taken over.
         model: run of `finetune` or its `model.safetensors`.
         out: empty or new folder.
+        at_end: called when everything is written, while the data is at hand.
 
     Returns:
         What `result.json` in `out` holds; metrics are named `predict/metric`.
@@ -39,27 +44,15 @@ def predict(config: RunConfig, model: str, out: Path) -> dict[str, Any]:
     Raises:
         UsageError: model, data or labels cannot be used.
     """
-    network, record = load_model(model)
-    if config.domain not in (None, record.encoder.domain):
-        raise EncoderError(
-            f"--model {model}: a model of domain {record.encoder.domain!r}, the data is {config.domain!r}"
-        )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"--out {out}: exists and is not an empty folder; choose another")
-    follow(config, record.encoder)
-    labelled = config.labels.source is not None or config.data.manifest is not None
-    if config.task is None and (labelled or _brings_labels(config)):
-        config.resolve("task", record.task.kind, "the model's")
-    data = open_data(config, out=sys.stderr)
-    _check(model, record, data)
-    check_labels(config, data)
+    session = open_session(config, model)
+    data, record = session.data, session.record
     with running("predict", config, out=out) as folder:
         split_lines = set(data.splits.notes)  # nothing is split here
         for line in data.lines:
             if line not in split_lines:
                 folder.say(line)
-        device = device_of(config)
-        session = Session(config, network.to(device).eval(), record, data, device)
         dense = record.task.kind == "segmentation"
         found = session.dense(out) if dense else session.items()
         _write(out / TABLE, found)
@@ -80,7 +73,35 @@ def predict(config: RunConfig, model: str, out: Path) -> dict[str, Any]:
             data_id=data.catalog.id,
             paths={"run": str(out), "predictions": str(out / TABLE)},
         )
+        if at_end is not None:
+            at_end(folder, session)
     return folder.result
+
+
+def open_session(config: RunConfig, model: str) -> Session:
+    """A model on its device, and the data it is applied to, prepared as its encoder was trained.
+
+    Args:
+        config: as of `predict`.
+        model: run of `finetune` or its `model.safetensors`.
+
+    Raises:
+        UsageError: model, data or labels cannot be used.
+    """
+    network, record = load_model(model)
+    if config.domain not in (None, record.encoder.domain):
+        raise EncoderError(
+            f"--model {model}: a model of domain {record.encoder.domain!r}, the data is {config.domain!r}"
+        )
+    follow(config, record.encoder)
+    labelled = config.labels.source is not None or config.data.manifest is not None
+    if config.task is None and (labelled or _brings_labels(config)):
+        config.resolve("task", record.task.kind, "the model's")
+    data = open_data(config, out=sys.stderr)
+    _check(model, record, data)
+    check_labels(config, data)
+    device = device_of(config)
+    return Session(config, network.to(device).eval(), record, data, device)
 
 
 def _brings_labels(config: RunConfig) -> bool:

@@ -84,11 +84,14 @@ class Session:
             )
         known = data.facts.layout is not None
         names = list(task.classes)
-        out = Predicted(["prediction", *(["target"] if known else []), *names])
+        grouped = known and data.facts.group_rule != "file"
+        out = Predicted(["prediction", *(["target"] if known else []), *(["group"] if grouped else []), *names])
         out.failures = [f"{failure.failed}: {failure.reason}" for failure in found.failures]
         labels = dict(zip(data.facts.row.tolist(), data.facts.label, strict=True))
+        groups = dict(zip(data.facts.row.tolist(), data.facts.group, strict=True))
         for row, score in zip(found.rows.tolist(), found.score, strict=True):
             cells = [self._said(score), *([labels.get(row, "")] if known else [])]
+            cells += [groups.get(row, "")] if grouped else []
             cells += [f"{s:.6g}" for s in np.atleast_1d(score)] if names else []
             out.rows.append([data.catalog.row(row).id, *cells])
         if known:

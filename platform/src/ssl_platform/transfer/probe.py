@@ -43,7 +43,7 @@ def probe(config: RunConfig, *, at_end: AtEnd | None = None) -> dict[str, Any]:
         UsageError: found before anything is computed.
     """
     names = protocols_of(config)
-    opened = open_transfer(config, labels=any("none" not in protocol(name).tasks for name in names))
+    opened = open_transfer(config, labels=asks_for_labels(config))
     for name in names:
         check_fit(name, opened.kind, opened.encoder.model.offers)
     scratch = curve_from_scratch(opened) if UTILITY in names else None
@@ -87,6 +87,11 @@ def protocols_of(config: RunConfig) -> tuple[str, ...]:
     for name in config.protocol:
         protocol(name)
     return tuple(config.protocol) or asked or DEFAULT
+
+
+def asks_for_labels(config: RunConfig) -> bool:
+    """Whether a protocol that was asked for needs labels."""
+    return any("none" not in protocol(name).tasks for name in protocols_of(config))
 
 
 def measure(opened: Opened, encoder: Encoder, names: Sequence[str], title: str) -> dict[str, Outcome]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import numpy as np
 
 PREFIX, RANDOM_PREFIX = "predictions_", "random_"
 """Before the name of a protocol: of the encoder, and of the same net with random weights."""
+APPLIED, TABLE = "predict", "predictions.csv"
+"""What `predict` writes, and what stands for it in the place of a protocol."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Predictions:
         kind: of the task.
         ids, groups: `[n]`.
         classes: names of the columns of `score` for classes and labels, else empty.
-        target: `[n]` classes, `[n, K]` 0/1 labels or `[n]` values; `[n, 0]` where there are figures instead.
+        target: `[n]` classes, `[n, K]` 0/1 labels or `[n]` values; `[n, 0]` where they are unknown, or there are
+            figures instead.
         score: `[n, K]`, `[n]` values, or `[n, M]` figures; nan where a figure is not defined.
         columns: names of the M figures.
     """
@@ -35,6 +38,11 @@ class Predictions:
     target: np.ndarray
     score: np.ndarray
     columns: tuple[str, ...] = ()
+
+    @property
+    def labelled(self) -> bool:
+        """Whether targets are known."""
+        return self.target.size > 0
 
 
 def protocols_of(run: Path) -> list[str]:
@@ -59,8 +67,41 @@ def read_predictions(run: Path, protocol: str, kind: str, prefix: str = PREFIX) 
         return None
 
 
+def read_applied(run: Path, kind: str, labelled: bool = True) -> Predictions | None:
+    """What `predict` said about the items whose labels are known, or None where there are none that can be read.
+
+    Args:
+        run: folder of `predict`.
+        kind: of the task, as `result.json` says.
+        labelled: False gives all items, without their labels.
+    """
+    try:
+        with (run / TABLE).open(encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream)
+            rows, head = list(reader), list(reader.fieldnames or ())
+        if kind == "segmentation":
+            figures = head[2:]
+            kept = [row for row in rows if any(row[name] for name in figures) or not labelled]
+            table = [[row["id"], *(row[name] for name in figures)] for row in kept]
+            return _parsed(APPLIED, kind, ["id", *figures], table, {}) if kept and figures else None
+        classes = [name for name in head if name not in ("id", "prediction", "target", "group")]
+        kept = [row for row in rows if row.get("target") or not labelled]
+        if not kept:
+            return None
+        scores = [[row[name] for name in classes or ("prediction",)] for row in kept]
+        ids, groups = [row["id"] for row in kept], [row.get("group") or row["id"] for row in kept]
+        if not labelled:
+            values = np.array(scores, dtype=float)
+            score = values if classes else values[:, 0]
+            return Predictions(APPLIED, kind, ids, groups, tuple(classes), np.zeros((len(ids), 0)), score)
+        table = [[name, row["target"], *score] for name, row, score in zip(ids, kept, scores, strict=True)]
+        return _parsed(APPLIED, kind, ["id", "target", *classes], table, dict(zip(ids, groups, strict=True)))
+    except (OSError, ValueError, KeyError, IndexError):
+        return None
+
+
 def _parsed(
-    protocol: str, kind: str, head: Sequence[str], rows: Sequence[Sequence[str]], groups: dict[str, str]
+    protocol: str, kind: str, head: Sequence[str], rows: Sequence[Sequence[str]], groups: Mapping[str, str]
 ) -> Predictions:
     ids = [row[0] for row in rows]
     member = [groups.get(name, name) for name in ids]

@@ -147,7 +147,8 @@ class Training:
     def __init__(
         self, model: TransferModel, maker: ViewMaker, recipe: Recipe, device: torch.device, listeners: Listeners
     ) -> None:
-        self.model, self.maker, self.recipe, self.device, self.to = model.train(), maker, recipe, device, listeners
+        self.model, self.maker, self.recipe, self.device = model.train(), maker, recipe, device
+        self.listeners = listeners
         groups = parameter_groups(model, recipe.layer_decay, recipe.weight_decay)
         self.trained = [p for group in groups for p in group["params"]]  # type: ignore[attr-defined]
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.999))
@@ -161,9 +162,9 @@ class Training:
 
     def start(self) -> int:
         """Look at a model whose head is fitted before any step; no steps are done."""
-        if self.to.validate is not None and self.model.fitted:
+        if self.listeners.validate is not None and self.model.fitted:
             value, _ = self._look(0)
-            self.to.say(f"step 0/{self.recipe.steps}: validation {value:.4f}")
+            self.listeners.say(f"step 0/{self.recipe.steps}: validation {value:.4f}")
         return 0
 
     def step(self, step: int, batch: Batch) -> None:
@@ -185,12 +186,12 @@ class Training:
         self.optimizer.step()
         self.waiting.append(loss.detach())
         self.samples += len(batch)
-        validating = self.to.validate is not None and (step % recipe.eval_every == 0 or step == recipe.steps)
+        validating = self.listeners.validate is not None and (step % recipe.eval_every == 0 or step == recipe.steps)
         if step % self.every == 0 or step in (1, recipe.steps) or validating:
             self._report(step, lr, validating)
         if (step % recipe.eval_every == 0 or step == recipe.steps) and time.monotonic() - self.saved >= SAVE_SECONDS:
             self.save(step)
-        self.to.progress(step, recipe.steps)
+        self.listeners.progress(step, recipe.steps)
 
     def _report(self, step: int, lr: float, validating: bool) -> None:
         """A row of what happened since the last one."""
@@ -206,9 +207,10 @@ class Training:
             value, better = self._look(step)
             row["validation"] = value
             mark = " (best)" if better else ""
-            self.to.say(f"step {step}/{self.recipe.steps}: loss {history.last:.4g}, validation {value:.4f}{mark}")
+            done = f"step {step}/{self.recipe.steps}"
+            self.listeners.say(f"{done}: loss {history.last:.4g}, validation {value:.4f}{mark}")
         self.samples, self.since = 0, time.monotonic()
-        self.to.log(row)
+        self.listeners.log(row)
 
     def _read_losses(self, step: int) -> None:
         if not self.waiting:
@@ -222,25 +224,25 @@ class Training:
 
     def _look(self, step: int) -> tuple[float, bool]:
         """Validate and keep the weights if they are the best; of equals those trained longest."""
-        assert self.to.validate is not None
-        value, history = self.to.validate(self.model.eval()), self.history
+        assert self.listeners.validate is not None
+        value, history = self.listeners.validate(self.model.eval()), self.history
         self.model.train()
         history.validations.append((step, value))
         better = math.isnan(history.best) or value >= history.best
         if better:
             history.best, history.best_step = value, step
             self.best = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
-            self.to.improved(self.model, step)
+            self.listeners.improved(self.model, step)
         return value, better
 
     def save(self, step: int) -> None:
         """Hand over what is needed to go on after `step`, where there is somebody to take it."""
-        if self.to.save is None:
+        if self.listeners.save is None:
             return
         self._read_losses(step)
         self.history.seconds += time.monotonic() - self.began
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "best": self.best}
-        self.to.save(step, {**state, "history": asdict(self.history)})
+        self.listeners.save(step, {**state, "history": asdict(self.history)})
         self.began = self.saved = time.monotonic()
 
     def restore(self, state: Mapping[str, Any]) -> int:
@@ -258,10 +260,10 @@ class Training:
         history = self.history
         if self.best:
             self.model.load_state_dict(self.best)
-            self.to.say(f"kept: the weights of step {history.best_step}, validation {history.best:.4f}")
+            self.listeners.say(f"kept: the weights of step {history.best_step}, validation {history.best:.4f}")
         else:
             history.best_step = self.recipe.steps
-            self.to.improved(self.model, self.recipe.steps)
+            self.listeners.improved(self.model, self.recipe.steps)
         history.seconds += time.monotonic() - self.began
         merge_lora(self.model)
         self.model.eval()

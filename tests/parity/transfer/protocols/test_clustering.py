@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.metrics.cluster import contingency_matrix
 
 from ssl_platform.errors import ConfigError
-from ssl_platform.transfer.cluster_metrics import adjusted_rand, matched_accuracy, mutual_information
+from ssl_platform.transfer.cluster_metrics import adjusted_rand, matched_accuracy, mutual_information, purity
 from ssl_platform.transfer.protocols.answer import Budget
 from ssl_platform.transfer.protocols.clustering import clustering, mine
 from ssl_platform.transfer.protocols.splits import Labelled, Splits
@@ -28,6 +29,14 @@ def test_metrics() -> None:
     assert mutual_information(target, cluster) == pytest.approx(normalized_mutual_info_score(target, cluster), abs=1e-6)
     assert adjusted_rand(target, cluster) == pytest.approx(adjusted_rand_score(target, cluster), abs=1e-6)
     assert matched_accuracy(target, target * 2) == 1.0
+
+
+def test_purity_of_classes_of_one_cluster_and_as_scikit_learn_counts_them() -> None:
+    target = np.arange(60) % 4
+    assert purity(target, 3 - target) == 1.0
+    assert purity(target, np.zeros(60)) == 0.25
+    cluster = np.random.default_rng(0).integers(0, 5, 60)
+    assert purity(target, cluster) == pytest.approx(contingency_matrix(target, cluster).max(axis=0).sum() / 60)
 
 
 def test_neighbours_are_those_of_brute_force_without_oneself() -> None:

@@ -36,6 +36,15 @@ def test_chance_and_certainty() -> None:
     assert blind.ci_over == "episodes" and blind.value == pytest.approx(0.2, abs=0.06)
 
 
+def test_labels_drawn_at_random_give_chance_within_the_interval() -> None:
+    draw = torch.Generator().manual_seed(3)
+    parts = [items(2000, seed, 0.5) for seed in range(3)]
+    for part in parts:
+        part.target = torch.randint(6, (2000,), generator=draw)
+    found = together([fewshot(Splits(*parts), TASK, Budget(episodes=200))], {}).metrics["accuracy"]
+    assert found.ci95 is not None and found.ci95[0] < 0.2 < found.ci95[1] < found.ci95[0] + 0.02
+
+
 def test_the_interval_is_that_of_a_mean_of_episodes() -> None:
     answer = fewshot(splits(0.6), TASK, Budget(episodes=400, ways=3, shots=2))
     metric = together([answer], {}).metrics["accuracy"]

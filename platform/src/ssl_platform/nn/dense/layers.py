@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -97,3 +98,15 @@ class Rise(nn.Module):
         if any(missing):
             x = F.pad(x, [n for m in reversed(missing) for n in (0, m)], mode="replicate")
         return at_stride(self.conv(x), self.finer, self.finer, size)
+
+
+def way_up(dim: int, widths: Sequence[int], levels: Sequence[Stride]) -> nn.ModuleList:
+    """A `Rise` to each level from the next coarser one, finest first.
+
+    Args:
+        dim: channels at the coarsest level.
+        widths: channels at each other level.
+        levels: strides, finest first.
+    """
+    into = [*widths[1:], dim]
+    return nn.ModuleList([Rise(into[i], widths[i], coarse, fine) for i, (fine, coarse) in enumerate(pairwise(levels))])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 
-from ssl_platform.nn.dense.layers import ConvBlock, DenseDecoder, Rise
+from ssl_platform.nn.dense.layers import ConvBlock, DenseDecoder, way_up
 from ssl_platform.nn.dense.maps import Source, at_stride, feature_maps, halvings
 from ssl_platform.nn.sparse import CONV
 from ssl_platform.types import Features
@@ -42,9 +40,7 @@ class SkipDecoder(DenseDecoder):
             [conv(dim, widths[level], 1) for dim, level in zip(source.dims, self.at, strict=True)]
         )
         self.stem = ConvBlock(rank, source.channels, widths[0])
-        self.rises = nn.ModuleList(
-            [Rise(widths[i + 1], widths[i], coarse, fine) for i, (fine, coarse) in enumerate(pairwise(levels))]
-        )
+        self.rises = way_up(widths[-1], widths[:-1], levels)
         joined = {0, *self.at}
         self.blocks = nn.ModuleList(
             [ConvBlock(rank, (2 if i in joined else 1) * widths[i], widths[i]) for i in range(len(levels) - 1)]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 
-from ssl_platform.nn.dense.layers import ConvBlock, DenseDecoder, MapNorm, Rise
+from ssl_platform.nn.dense.layers import ConvBlock, DenseDecoder, MapNorm, way_up
 from ssl_platform.nn.dense.maps import Source, evenly, feature_maps, halvings
 from ssl_platform.nn.sparse import CONV
 from ssl_platform.types import Features
@@ -47,10 +45,7 @@ class UnetrDecoder(DenseDecoder):
             [_Ascent(source.dim, levels[level : top + 1], widths[level:top]) for level in range(1, top)]
         )
         self.stem = ConvBlock(rank, source.channels, widths[0] if top else width)
-        into = [*widths[1:], source.dims[0]]
-        self.rises = nn.ModuleList(
-            [Rise(into[i], widths[i], coarse, fine) for i, (fine, coarse) in enumerate(pairwise(levels))]
-        )
+        self.rises = way_up(source.dims[0], widths, levels)
         self.blocks = nn.ModuleList([ConvBlock(rank, 2 * w, w) for w in widths])
         self.entry = None if top else ConvBlock(rank, source.dims[0] + width, width)
         self.head = CONV[rank - 1](widths[0] if top else width, outputs, 1)
@@ -84,10 +79,7 @@ class _Ascent(nn.Module):
     def __init__(self, dim: int, levels: list[tuple[int, ...]], widths: list[int]) -> None:
         super().__init__()
         self.norm = MapNorm(dim)
-        into = [*widths[1:], dim]
-        self.rises = nn.ModuleList(
-            [Rise(into[i], widths[i], coarse, fine) for i, (fine, coarse) in enumerate(pairwise(levels))]
-        )
+        self.rises = way_up(dim, widths, levels)
         self.blocks = nn.ModuleList([ConvBlock(len(levels[0]), w, w, repeats=1) for w in widths])
 
     def forward(self, x: Tensor, size: tuple[int, ...]) -> Tensor:

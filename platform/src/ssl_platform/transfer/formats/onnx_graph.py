@@ -8,7 +8,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -37,8 +37,14 @@ def write(folder: Path, source: Source) -> Written:
         raise UsageError(f"--format onnx needs {' and '.join(missing)}: pip install 'ssl-platform[onnx]'")
     x, file = source.example(), f"{source.kind}.onnx"
     output = output_of(source, x)
-    distances = (torch.ops.aten.cdist.default, torch.ops.aten._cdist_forward.default)
-    program = traced(source, x, "onnx").run_decompositions(dict.fromkeys(distances, _distances))
+    aten = torch.ops.aten
+    missing_in_onnx = {
+        aten.cdist.default: _distances,
+        aten._cdist_forward.default: _distances,
+        aten.adaptive_avg_pool3d.default: _pooled,
+        aten._adaptive_avg_pool3d.default: _pooled,
+    }
+    program = traced(source, x, "onnx").run_decompositions(missing_in_onnx)
     size = sum(value.numel() * value.element_size() for value in program.state_dict.values())
     try:
         with _quiet():
@@ -64,6 +70,15 @@ def _distances(a: Tensor, b: Tensor, p: float = 2.0, mode: int | None = None) ->
     if p != 2:
         raise NotImplementedError(f"distances of order {p}")
     return (a[..., :, None, :] - b[..., None, :, :]).square().sum(-1).sqrt()
+
+
+def _pooled(x: Tensor, output_size: Sequence[int]) -> Tensor:
+    """`adaptive_avg_pool3d`, which ONNX has no operator for: means of `[.., D, H, W]` over bins, axis by axis."""
+    for axis, count in zip((-3, -2, -1), output_size, strict=True):
+        size = x.shape[axis]
+        bins = [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
+        x = torch.stack([x.narrow(axis, start, end - start).mean(axis) for start, end in bins], dim=axis)
+    return x
 
 
 @contextlib.contextmanager

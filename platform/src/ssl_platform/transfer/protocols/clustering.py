@@ -109,10 +109,10 @@ def self_label(head: ClusterHead, features: Tensor, views: Tensor, threshold: fl
     return ClusterHead(weight.detach(), bias.detach(), head.mean, head.std)
 
 
-def best_kmeans(points: Tensor, clusters: int, budget: Budget) -> Tensor:
-    """`[C, D]` centroids of least distance among as many starts as there are heads."""
-    starts = [kmeans(points, clusters, budget.seed + start)[0] for start in range(budget.heads)]
-    return min(starts, key=lambda centroids: float(closest(points, centroids)[1].sum()))
+def best_kmeans(points: Tensor, clusters: int, seed: int, starts: int) -> tuple[Tensor, Tensor]:
+    """`[C, D]` centroids of least distance among several starts, and the `[n]` int64 nearest one of each point."""
+    found = [kmeans(points, clusters, seed + start) for start in range(starts)]
+    return min(found, key=lambda one: float(closest(points, one[0])[1].sum()))
 
 
 def clustering(splits: Splits, task: Task, budget: Budget | None = None) -> Answer:
@@ -147,7 +147,7 @@ def clustering(splits: Splits, task: Task, budget: Budget | None = None) -> Answ
             details["self_labelling"] = "done" if views.shape[1] else "left out: probe.views=0"
         except ValueError as error:
             details["self_labelling"] = f"left out: {error}; lower probe.threshold"
-        centroids = best_kmeans((features - head.mean) / head.std, clusters, budget)
+        centroids, _ = best_kmeans((features - head.mean) / head.std, clusters, budget.seed, budget.heads)
     test = splits.open()
     asked = test.features[:, 0]
     alike = closest((asked - head.mean) / head.std, centroids)[0]

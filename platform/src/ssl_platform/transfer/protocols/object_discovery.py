@@ -8,7 +8,7 @@ beside the middle half of the window as a guess. Without masks the boxes are wha
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ssl_platform.data.progress import Bar
 from ssl_platform.data.sequential import Sequential
+from ssl_platform.domain import Domain
 from ssl_platform.encoder import Encoder
 from ssl_platform.errors import ConfigError, RunFailed
 from ssl_platform.measures.partition import Cut, lost, token_cut
@@ -32,6 +33,7 @@ from ssl_platform.types import Batch, View
 KEYS = "block.-1.k"
 METHODS = ("lost", "tokencut")
 CORRECT = 0.5  # overlap
+_BATCH = 8
 CANDIDATES = 100  # of LOST's seed, as published for 28 x 28 tokens; of fewer tokens an eighth
 
 
@@ -48,38 +50,26 @@ def object_discovery(opened: Opened, encoder: Encoder, entries: np.ndarray, budg
         ConfigError: the encoder's tokens do not lie on a grid.
         RunFailed: no item could be read.
     """
-    data, facts, config = opened.data, opened.data.facts, opened.config
-    rows = np.unique(facts.row[entries])
-    domain, objects = data.domain, []
-    layout = facts.layout
-    masked = layout is not None and layout.kind == "segmentation"
-    if masked and layout is not None:
-        paths = mask_paths(facts, data.catalog.column("id"))
-        domain = MaskedDomain(domain, paths, layout.values, config.labels.resample is not None)
-        objects = list(foreground(layout.classes, layout.values))
-    encoder.to(device_of(config))
-    batches = Sequential(
-        data.catalog,
-        domain,
-        window=opened.window,
-        batch_size=8,
-        windows=covering(data.catalog, data.domain, rows, opened.window),
-        rows=rows,
-    )
+    data, facts = opened.data, opened.data.facts
+    windows = Covering(opened, np.unique(facts.row[entries]))
+    encoder.to(device_of(opened.config))
     groups = {int(facts.row[e]): facts.group[e] for e in entries.tolist()}
     names, found, boxes = [], [], []
     with Bar("object discovery", sys.stderr) as bar:
-        for batch in batches:
-            view = opened.maker.clean(batch)
+        done = 0
+        for batch, view, classes in windows:
             size = tuple(view.x.shape[2:])
-            true = _true_boxes(batch, view, objects) if masked else [None] * len(batch)
             for i, drawn in enumerate(window_boxes(encoder, view)):
+                if not drawn:
+                    continue
                 row = int(batch.index[i])
-                found.append(_figures(drawn, true[i], size))
+                true = None if classes is None else object_boxes(classes[i], windows.objects)
+                found.append(_figures(drawn, true, size))
                 names.append((data.catalog.row(row).id, groups[row]))
                 boxes.append({"id": names[-1][0], **{m: _in_source(view, i, box) for m, box in drawn.items()}})
-            bar(len(found), batches.total)
-    opened.unread |= {failure.failed: failure.reason for failure in batches.failures}
+            done += len(batch)
+            bar(done, windows.batches.total)
+    opened.unread |= {failure.failed: failure.reason for failure in windows.batches.failures}
     if not found:
         why = next(iter(opened.unread.values()), "there are none")
         raise RunFailed(f"object discovery: no item could be looked at: {why}")
@@ -96,9 +86,47 @@ def object_discovery(opened: Opened, encoder: Encoder, entries: np.ndarray, budg
     )
 
 
+class Covering:
+    """The windows that cover some items, each with the classes of its cells where there are masks.
+
+    Args:
+        opened: the data.
+        rows: catalog rows, ascending.
+
+    Attributes:
+        objects: the classes that are objects; none without masks.
+        batches: the windows as they are read.
+    """
+
+    def __init__(self, opened: Opened, rows: np.ndarray) -> None:
+        data, layout = opened.data, opened.data.facts.layout
+        domain: Domain = data.domain
+        self.objects: tuple[int, ...] = ()
+        self._maker, self._masked = opened.maker, layout is not None and layout.kind == "segmentation"
+        if layout is not None and self._masked:
+            paths = mask_paths(data.facts, data.catalog.column("id"))
+            domain = MaskedDomain(domain, paths, layout.values, opened.config.labels.resample is not None)
+            self.objects = tuple(foreground(layout.classes, layout.values))
+        windows = covering(data.catalog, data.domain, rows, opened.window)
+        self.batches = Sequential(
+            data.catalog, domain, window=opened.window, batch_size=_BATCH, windows=windows, rows=rows
+        )
+
+    def __iter__(self) -> Iterator[tuple[Batch, View, np.ndarray | None]]:
+        """Batches, their clean views, and `[B, *size]` classes of the views' cells."""
+        for batch in self.batches:
+            view = self._maker.clean(batch)
+            classes = None
+            if self._masked:
+                assert view.geometry is not None
+                mask, size = batch.reads[0]["mask"], tuple(view.x.shape[2:])
+                classes = carry_labels(mask, view.geometry, size, UNKNOWN).cpu().numpy()
+            yield batch, view, classes
+
+
 @torch.inference_mode()
 def window_boxes(encoder: Encoder, view: View) -> list[dict[str, np.ndarray]]:
-    """The box of each method in each window, `[2, S]` in cells of the view.
+    """The box of each method in each window, `[2, S]` in cells of the view; none of a window without valid tokens.
 
     Raises:
         ConfigError: the encoder's tokens do not lie on a grid.
@@ -115,7 +143,8 @@ def window_boxes(encoder: Encoder, view: View) -> list[dict[str, np.ndarray]]:
     found = []
     for i, own in enumerate(tokens.float().cpu()):
         valid = torch.ones(len(own), dtype=torch.bool) if features.valid is None else features.valid[i].cpu()
-        found.append({m: _box(cut, valid, features.grid, cell, size) for m, cut in _cuts(own[valid]).items()})
+        cuts = _cuts(own[valid]) if bool(valid.any()) else {}
+        found.append({method: _box(cut, valid, features.grid, cell, size) for method, cut in cuts.items()})
     return found
 
 
@@ -129,13 +158,6 @@ def _box(cut: Cut, valid: Tensor, grid: tuple[int, ...], cell: Sequence[int], si
     inside[valid] = cut.inside
     seed = int(valid.nonzero()[cut.seed])
     return box_of(component(inside.view(grid).numpy(), seed), cell, size)
-
-
-def _true_boxes(batch: Batch, view: View, objects: Sequence[int]) -> list[list[np.ndarray] | None]:
-    """The boxes of each window's objects, by its mask."""
-    assert view.geometry is not None
-    classes = carry_labels(batch.reads[0]["mask"], view.geometry, tuple(view.x.shape[2:]), UNKNOWN)
-    return [object_boxes(own, objects) for own in classes.cpu().numpy()]
 
 
 def _figures(drawn: dict[str, np.ndarray], true: list[np.ndarray] | None, size: tuple[int, ...]) -> dict[str, float]:
