@@ -59,7 +59,7 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with contextlib.redirect_stdout(text):
         assert main([*words, "data.max_bad_fraction=0.9"]) == 0
     with (out / "m.csv").open(encoding="utf-8") as used, (out / "m_quarantine.csv").open(encoding="utf-8") as refused:
-        names = frozenset(Path(row["path"]).name for row in csv.DictReader(used))
+        names = frozenset(Path(row["path"]).name.partition("#")[0] for row in csv.DictReader(used))
         reasons = {Path(row["path"]).name: row["reason"] for row in csv.DictReader(refused)}
     shutil.rmtree(folder)
     assert set(good) <= names

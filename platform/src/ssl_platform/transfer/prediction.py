@@ -84,7 +84,7 @@ class Session:
             )
         known = data.facts.layout is not None
         names = list(task.classes)
-        grouped = known and data.facts.group_rule != "file"
+        grouped = known and list(data.facts.group) != list(data.facts.id)
         out = Predicted(["prediction", *(["target"] if known else []), *(["group"] if grouped else []), *names])
         out.failures = [f"{failure.failed}: {failure.reason}" for failure in found.failures]
         labels = dict(zip(data.facts.row.tolist(), data.facts.label, strict=True))
