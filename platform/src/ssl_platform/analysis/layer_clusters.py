@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ssl_platform.analysis.layers import LayerOutput
+from ssl_platform.analysis.pooled_layers import PooledLayers
 from ssl_platform.analysis.reading import Reading
 from ssl_platform.analysis.subject import Subject
 from ssl_platform.transfer.cluster_metrics import adjusted_rand, mutual_information, purity
 from ssl_platform.transfer.evaluation import labelled
-from ssl_platform.transfer.features import ItemFeatures
 from ssl_platform.transfer.protocols.clustering import best_kmeans
 
 STARTS = 5  # of k-means, of which the tightest counts
@@ -31,24 +28,10 @@ def unfit(subject: Subject) -> str | None:
     return None
 
 
-class LayerClusters:
+class LayerClusters(PooledLayers):
     """Purity, mutual information and adjusted Rand index (Walmer et al., 2023, section 4) of as many clusters as there
     are classes, on labelled training and validation items: a layer may be chosen by them.
-
-    Args:
-        subject: of the pass.
     """
-
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-        self._rows: list[np.ndarray] = []
-        self._pooled: dict[str, list[Tensor]] = {}
-
-    def add(self, rows: np.ndarray, layers: dict[str, LayerOutput]) -> None:
-        """Keep `[B, D]` of every layer."""
-        self._rows.append(rows)
-        for name, layer in layers.items():
-            self._pooled.setdefault(name, []).append(layer.pooled.cpu())
 
     def readings(self) -> list[Reading]:
         """Three numbers a layer."""
@@ -56,8 +39,7 @@ class LayerClusters:
         clusters = len(opened.task.classes)
         entries = np.flatnonzero(((opened.codes == 1) | (opened.codes == 2)).any(axis=0))
         found = []
-        for name, parts in self._pooled.items():
-            features = ItemFeatures(torch.cat(parts).float(), np.concatenate(self._rows), "center")
+        for name, features in self._layers():
             known = labelled(opened.data.facts, features, entries)
             if len(known) <= clusters:
                 continue

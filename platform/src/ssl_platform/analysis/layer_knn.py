@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ssl_platform.analysis.layers import LayerOutput
+from ssl_platform.analysis.pooled_layers import PooledLayers
 from ssl_platform.analysis.reading import Reading
 from ssl_platform.analysis.subject import Subject
 from ssl_platform.transfer.evaluation import labelled
@@ -29,35 +27,21 @@ def unfit(subject: Subject) -> str | None:
     return None
 
 
-class LayerKnn:
+class LayerKnn(PooledLayers):
     """The first metric of the task under a kNN vote of every layer, on validation items.
 
     A layer may be chosen by it, so it never sees a test item. In a cross-validation the rounds are scored together.
-
-    Args:
-        subject: of the pass.
     """
-
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-        self._rows: list[np.ndarray] = []
-        self._pooled: dict[str, list[Tensor]] = {}
-
-    def add(self, rows: np.ndarray, layers: dict[str, LayerOutput]) -> None:
-        """Keep `[B, D]` of every layer."""
-        self._rows.append(rows)
-        for name, layer in layers.items():
-            self._pooled.setdefault(name, []).append(layer.pooled.cpu())
 
     def readings(self) -> list[Reading]:
         """One metric a layer, with its interval over groups."""
         task = self._subject.opened.task
         metric, function = next(iter(metrics_of(task.kind, task.positive_index).items()))
         found = []
-        for name, parts in self._pooled.items():
+        for name, features in self._layers():
             scored = [
                 (val.target.numpy(), vote(val.features, bank, task, max(1, min(NEIGHBOURS, len(bank) // 4))), val)
-                for bank, val in self._rounds(torch.cat(parts))
+                for bank, val in self._rounds(features)
             ]
             if not scored:
                 continue
@@ -66,13 +50,12 @@ class LayerKnn:
             found.append(Reading.of(f"knn_{metric}", "layer", name, over_groups(function, target, score, groups)))
         return found
 
-    def _rounds(self, features: Tensor) -> list[tuple[Labelled, Labelled]]:
+    def _rounds(self, features: ItemFeatures) -> list[tuple[Labelled, Labelled]]:
         """Bank and validation items of each round that has both."""
         opened = self._subject.opened
-        known = ItemFeatures(features, np.concatenate(self._rows), "center")
         rounds = []
         for codes in opened.codes:
-            train, val = (labelled(opened.data.facts, known, np.flatnonzero(codes == code)) for code in (1, 2))
+            train, val = (labelled(opened.data.facts, features, np.flatnonzero(codes == code)) for code in (1, 2))
             if len(train) and len(val):
                 rounds.append((train, val))
         return rounds

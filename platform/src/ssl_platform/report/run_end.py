@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ def after_training(session: Session) -> None:
         RunStopped: a signal came; weights and numbers are saved already.
     """
     folder = session.folder
-    try:
+    with _only_warned(folder, "report"):
         import torch
 
         from ssl_platform.report.snapshot import Subject, take
@@ -42,10 +43,6 @@ def after_training(session: Session) -> None:
         folder.update(paths={"report": str(path)})
         page.write(folder.path)
         folder.say(f"report {path}")
-    except RunStopped:
-        raise
-    except Exception as error:
-        folder.say(f"warning: no report ({one_line(error)}); ssl-platform report {folder.path} tries again")
 
 
 def pictures_of(folder: RunFolder, opened: Opened) -> None:
@@ -54,14 +51,10 @@ def pictures_of(folder: RunFolder, opened: Opened) -> None:
     Raises:
         RunStopped: a signal came; predictions and numbers are saved already.
     """
-    try:
+    with _only_warned(folder, "pictures"):
         from ssl_platform.report.evaluation_snapshot import take
 
         take(folder.path, opened)
-    except RunStopped:
-        raise
-    except Exception as error:
-        folder.say(f"warning: no pictures ({one_line(error)}); ssl-platform report {folder.path} tries again")
 
 
 def pictures_of_predictions(folder: RunFolder, session: Applied) -> None:
@@ -70,14 +63,21 @@ def pictures_of_predictions(folder: RunFolder, session: Applied) -> None:
     Raises:
         RunStopped: a signal came; predictions and numbers are saved already.
     """
-    try:
+    with _only_warned(folder, "pictures"):
         from ssl_platform.report.prediction_snapshot import take
 
         take(folder.path, session)
+
+
+@contextmanager
+def _only_warned(folder: RunFolder, what: str) -> Iterator[None]:
+    """What fails inside is a line of the run and no error of it."""
+    try:
+        yield
     except RunStopped:
         raise
     except Exception as error:
-        folder.say(f"warning: no pictures ({one_line(error)}); ssl-platform report {folder.path} tries again")
+        folder.say(f"warning: no {what} ({one_line(error)}); ssl-platform report {folder.path} tries again")
 
 
 def after_evaluation(result: Mapping[str, Any], echo: Echo = print) -> None:
