@@ -2,9 +2,11 @@
 
 from types import SimpleNamespace
 
+import pytest
 import torch
+import torch.nn.functional as F
 
-from ssl_platform.transfer.layers import Layers
+from ssl_platform.transfer.layers import Layers, regions
 from ssl_platform.types import Features
 
 ENCODER = SimpleNamespace(model=SimpleNamespace(offers=("taps",), depth=2))
@@ -46,3 +48,39 @@ def test_point_sets_and_sequences_have_no_bands():
         layers = Layers(ENCODER, [0, 1], ["bands", "mean"])
         layers(features(grid))
         assert set(layers.parts) == {"pooled", "block.0/mean", "block.1/mean", "block.0+1/mean"}
+
+
+@pytest.mark.parametrize("grid", [(7,), (6, 5), (3, 4, 2)])
+def test_regions_are_the_adaptive_average_of_a_grid(grid):
+    """The same as torch's adaptive pooling, which divides an axis in the same way."""
+    tokens = torch.randn(2, *grid, 4)
+    sides = [min(3, n) for n in grid]
+    pool = [None, F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d][len(grid)]
+    expected = pool(tokens.movedim(-1, 1), sides).movedim(1, -1).flatten(1)
+    torch.testing.assert_close(regions(tokens), expected)
+
+
+def test_regions_are_thirds_of_what_is_valid():
+    valid = torch.zeros(2, 4, 9, dtype=torch.bool)
+    valid[0, :, :3] = True
+    valid[1, :, 3:] = True
+    valid[1, 0] = False
+    tokens = torch.randn(2, 4, 9, 5)
+    found = regions(tokens, valid)
+    torch.testing.assert_close(found[0], regions(tokens[:1, :, :3])[0])
+    torch.testing.assert_close(found[1], regions(tokens[1:, 1:, 3:])[0])
+    hole = tokens.clone()
+    hole[~valid] = 1e6
+    torch.testing.assert_close(regions(hole, valid), found)
+
+
+def test_nothing_valid_is_zero():
+    assert (regions(torch.randn(2, 4, 4, 3), torch.zeros(2, 4, 4, dtype=torch.bool)) == 0).all()
+
+
+def test_regions_stand_beside_other_poolings():
+    given = features((3, 5))
+    layers = Layers(ENCODER, [1], ["mean", "regions"])
+    found = layers(given)
+    tokens = given.taps["block.1"][:, 1:].view(2, 3, 5, 4)
+    torch.testing.assert_close(found[:, layers.parts["block.1/regions"]], regions(tokens))

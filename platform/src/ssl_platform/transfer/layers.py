@@ -19,6 +19,7 @@ from ssl_platform.nn.validity import valid_mean
 from ssl_platform.types import Features
 
 LAST = 4  # blocks, as DINOv2
+REGIONS = 3  # along each axis
 POOLED = "pooled"
 
 
@@ -31,7 +32,8 @@ class Layers:
         encoder: whose features they are.
         layers: blocks from 0, or from the end if negative; `auto` the last four, `all` every one.
         pooling: how tokens become one vector: `cls` (the first prefix token, where there is one), `mean` and `max` over
-            valid tokens, `bands` (the mean along the last axis of a token grid, its other places side by side).
+            valid tokens, `bands` (the mean along the last axis of a token grid, its other places side by side),
+            `regions` (means of the thirds along each axis of what is valid, side by side).
 
     Attributes:
         taps: intermediate outputs to ask for.
@@ -75,6 +77,8 @@ class Layers:
     def _pooled(self, features: Features, pooling: str) -> dict[str, Tensor]:
         if pooling == "bands":
             return self._bands(features)
+        if pooling == "regions":
+            return self._regions(features)
         if not self.blocks:
             maps = {f"level.{i}": values.flatten(2).transpose(1, 2) for i, (values, _) in enumerate(features.pyramid)}
             return {} if pooling == "cls" else {name: _pool(tokens, None, pooling) for name, tokens in maps.items()}
@@ -94,6 +98,55 @@ class Layers:
             rows = features.taps[name][:, prefix:].unflatten(1, (-1, last))  # [B, places, last, D]
             found[name] = valid_mean(rows.flatten(0, 1), valid).view(len(rows), -1)
         return found
+
+    def _regions(self, features: Features) -> dict[str, Tensor]:
+        """Means of thirds, side by side; nothing for point sets."""
+        if not self.blocks or features.grid is None:
+            return {}
+        prefix, grid = features.prefix.shape[1], tuple(features.grid)
+        valid = None if features.valid is None else features.valid.unflatten(1, grid)
+        return {name: regions(features.taps[name][:, prefix:].unflatten(1, grid), valid) for name in self.taps}
+
+
+def regions(tokens: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Means of the thirds of a token grid along each axis, side by side: one level of a spatial pyramid.
+
+    Thirds are of the valid extent, so that the beginning of a short recording is compared with that of a long one.
+    They overlap by a cell where an axis does not divide, and an axis of one or two cells has no more regions than that.
+
+    Args:
+        tokens: `[B, *grid, D]`.
+        valid: `[B, *grid]`; None: all.
+
+    Returns:
+        `[B, regions * D]`; zero where no cell of a region is valid.
+
+    Source: Lazebnik et al., Beyond Bags of Features: Spatial Pyramid Matching (CVPR 2006).
+    """
+    known = torch.ones(tokens.shape[:-1], dtype=torch.bool, device=tokens.device) if valid is None else valid
+    total = torch.where(known[..., None], tokens, torch.zeros((), dtype=tokens.dtype, device=tokens.device)).movedim(
+        -1, 1
+    )
+    count = known.to(tokens.dtype)
+    for axis in range(1, known.dim()):
+        others = [i for i in range(1, known.dim()) if i != axis]
+        member = _thirds(known.any(dim=others) if others else known).to(tokens.dtype)  # [B, R, n]
+        count = torch.einsum("brn,b...n->b...r", member, count.movedim(axis, -1)).movedim(-1, axis)
+        total = torch.einsum("brn,b...n->b...r", member, total.movedim(axis + 1, -1)).movedim(-1, axis + 1)
+    means = total / count.clamp(min=1)[:, None]
+    return means.movedim(1, -1).flatten(1)
+
+
+def _thirds(used: Tensor) -> Tensor:
+    """`[B, R, n]` whether a cell lies in a third of the extent from the first used cell to the last."""
+    cells = used.shape[1]
+    at = torch.arange(cells, device=used.device)
+    first = torch.where(used, at, cells).amin(dim=1, keepdim=True)
+    extent = torch.where(used, at + 1, 0).amax(dim=1, keepdim=True) - first
+    part = torch.arange(min(REGIONS, cells), device=used.device)
+    begin = first + part * extent // len(part)
+    end = first - (-(part + 1) * extent // len(part))  # rounded up
+    return (at >= begin[..., None]) & (at < end[..., None])
 
 
 def _pool(tokens: Tensor, valid: Tensor | None, pooling: str) -> Tensor:
