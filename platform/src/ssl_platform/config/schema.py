@@ -229,7 +229,8 @@ class ProbeConfig(Section):
         min_length=1,
         description="how the tokens of a block become one vector; bands: the mean along the last axis of a grid, its "
         "other places side by side, so that a spectrogram keeps its frequencies; regions: the means of its thirds "
-        "along each axis, side by side, so that what comes first is told from what comes last (linear-layers, linear-sgd)",
+        "along each axis, side by side, so that what comes first is told from what comes last (linear-layers, "
+        "linear-sgd)",
     )
     costs: list[Annotated[float, Field(gt=0)]] = Field(
         [1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0], min_length=1, description="values of C that validation chooses from (svm)"
