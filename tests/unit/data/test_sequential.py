@@ -111,3 +111,16 @@ def test_a_domain_may_name_the_windows_that_stand_for_its_items(volumes: tuple[C
         loader = Sequential(volumes[0], domain, window=(8, 8, 8), batch_size=9, windows=windows, rows=[3, 6])  # type: ignore[arg-type]
         (batch,) = loader
         assert batch.reads[0]["main"].origin[:, 0].tolist() == origins and loader.total == len(origins)
+
+
+def test_windows_of_an_item_are_laid_out_once(volumes: tuple[Catalog, ToyDomain], monkeypatch) -> None:
+    catalog, domain = volumes
+    passed = Sequential(catalog, domain, window=(8, 8, 8), batch_size=4, windows="grid")
+    assert passed.total > len(catalog)
+    seen: list[str] = []
+    cover = type(domain).cover
+    monkeypatch.setattr(
+        type(domain), "cover", lambda self, row, *a, **k: seen.append(row.id) or cover(self, row, *a, **k)
+    )
+    list(passed)
+    assert sorted(seen) == sorted(catalog.row(i).id for i in range(len(catalog)))

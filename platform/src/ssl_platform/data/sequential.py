@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ssl_platform.data.quarantine import one_line
 from ssl_platform.data.reader import Reader, Substitute
 from ssl_platform.errors import SslPlatformError, Unreadable
 from ssl_platform.plan import Reads
-from ssl_platform.types import Batch, Sample
+from ssl_platform.types import Batch, Sample, Window
 
 if TYPE_CHECKING:
     from ssl_platform.domain import Domain
@@ -86,6 +86,7 @@ class Sequential:
         self.lengths = [len(part) for part in np.array_split(np.arange(len(row)), world)]
         first = sum(self.lengths[:rank])
         mine = slice(first, first + self.lengths[rank])
+        self._covered, self._cover = -1, cast("Sequence[Window]", ())  # the item last read, and its windows
         self._entries = np.stack([np.arange(len(row))[mine], row[mine], number[mine]], axis=1)
         self._batches = self._cut(batch_size)
 
@@ -136,8 +137,10 @@ class Sequential:
         if self._windows == "slots":
             return self._reader.sample(position, row, number)
         item = self._catalog.row(row)
-        windows = self._domain.cover(item, self._window, whole=self._windows == "grid")
-        return self._reader.read(position, row, row, [(item, windows[number])])
+        if row != self._covered:  # once an item: a slide has thousands of windows
+            self._cover = self._domain.cover(item, self._window, whole=self._windows == "grid")
+            self._covered = row
+        return self._reader.read(position, row, row, [(item, self._cover[number])])
 
     def __iter__(self) -> Iterator[Batch]:
         self.failures = []
