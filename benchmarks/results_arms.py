@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from results_plan import SMALL, STEPS, STUDIES, Arm, Study
+from results_plan import SMALL, STEPS, STUDIES, SUPERVISED, Arm, Study
 
 
 def measured(arm: Arm, source: dict[str, Any], out: Path) -> dict[str, Any]:
@@ -91,7 +91,12 @@ def _supervised(arm: Arm, study: Study, source: dict[str, Any], folder: Path) ->
     own = folder / "encoder"
     if not (own / encoder.WEIGHTS).exists():
         if not (folder / WEIGHTS).exists() or not (folder / "predictions_finetune.csv").exists():
-            keys = {**_fresh(arm, study), "finetune.steps": 5 * study.finetune, "finetune.eval_every": study.finetune}
+            keys = {
+                **_fresh(arm, study),
+                "finetune.steps": SUPERVISED["steps"] * study.finetune,
+                "finetune.head": SUPERVISED["finetune.head"],
+                "finetune.eval_every": study.finetune,
+            }
             begun = (folder / "made_with.json").exists()
             given = {"encoder": "random", "domain": study.domain, "task": study.task, **source}
             api.finetune(**given, run=folder, resume=begun, overrides=keys)

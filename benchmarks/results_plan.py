@@ -53,6 +53,8 @@ class Study:
 
 SMALL = {"backbone.name": "vit-pico", "backbone.dim": 96, "backbone.depth": 3, "backbone.heads": 3}
 """The encoder of all sets: 96 wide, 3 blocks. Two cores train it on all of them within the hour and a half."""
+SUPERVISED: Mapping[str, Any] = {"finetune.head": "random", "steps": 8}
+"""Training from scratch with all labels: the head too, for eight times the steps of fine-tuning with few."""
 STEPS = {"mae": 1200, "dino": 400, "best": 400}
 
 STUDIES: Mapping[str, Study] = {
@@ -75,31 +77,42 @@ STUDIES: Mapping[str, Study] = {
         (64, 64),
         (64, 96),
         {
-            "backbone.patch": [16, 8],
+            "backbone.patch": [64, 4],
             "data.mels": 64,
             "data.level": "window",
             "probe.layers": "all",
-            "probe.pooling": ["mean", "bands"],
+            "probe.pooling": ["mean", "regions"],
         },
         {"": {"data.batch_size": 64}},
-        {"best": 600, "dino": 300},
+        {"mae": 800, "best": 600, "dino": 300},
         data="audio/fsdd",
         linear="linear-layers",
         draws=1,
     ),
     "multispectral sentinel2": Study(
-        "multispectral", "simclr", (8, 8), (10, 10), {"backbone.patch": 2}, data="multispectral/sentinel2"
+        "multispectral",
+        "simclr",
+        (8, 8),
+        (10, 10),
+        {"backbone.patch": 2, "probe.layers": "all"},
+        {},
+        {"mae": 600, "dino": 200, "best": 400},
+        data="multispectral/sentinel2",
+        linear="linear-layers",
+        draws=1,
     ),
     "medical3d hippocampus": Study(
         "medical3d",
         "simclr",
         (32,) * 3,
         (32,) * 3,
-        {"backbone.patch": 8},
+        {"backbone.patch": 4, "finetune.decoder": "linear"},
+        {"": {"data.batch_size": 16}},
+        {"mae": 400, "dino": 100},
         data="medical3d/hippocampus",
         task="segmentation",
         encoders=("random", "mae", "dino"),
-        finetune=150,
+        finetune=90,
         draws=1,
     ),
 }
@@ -137,8 +150,14 @@ def arms(studies: Sequence[str], seeds: int, contents: Mapping[str, str]) -> lis
         contents: id of the data by study.
     """
     return [
-        Arm(name, encoder, seed, {**asdict(STUDIES[name]), "encoders": None, "small": SMALL, "content": contents[name]})
+        Arm(name, encoder, seed, _decided(name, encoder, contents[name]))
         for seed in range(seeds)
         for name in studies
         for encoder in STUDIES[name].encoders
     ]
+
+
+def _decided(study: str, encoder: str, content: str) -> dict[str, Any]:
+    """Everything that decides an arm."""
+    own = {"supervised": SUPERVISED} if encoder == "supervised" else {}
+    return {**asdict(STUDIES[study]), "encoders": None, "small": SMALL, "content": content, **own}
