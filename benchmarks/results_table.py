@@ -47,7 +47,7 @@ def section(study: Study, rows: Rows, simple: Mapping[str, Mapping[str, float]])
         if not seeds:
             continue
         cells = [_cell(seeds, beside, protocol, metric, encoder) for protocol in asked]
-        title = f"{study.objective(encoder)} (domain's best)" if encoder == "best" else encoder
+        title = study.objective(encoder)
         seconds = over_seeds([row["seconds"]["train"] for row in seeds.values()], SEEDS).value
         lines.append([title, *cells, str(len(seeds)), f"{seconds:.0f}"])
     for title, metrics in simple.items():
