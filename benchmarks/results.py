@@ -6,7 +6,7 @@
     python benchmarks/results.py --only audio video    # some of it
 
 An encoder is random, trained from scratch with all labels, or pretrained without labels by a masked autoencoder, by
-DINO, or by the objective that suits its domain. Each is measured on the test items by a kNN vote and a linear probe
+DINO, or by a third objective chosen for its domain. Each is measured on the test items by a kNN vote and a linear probe
 on its frozen features, with all labels of the training items, and by fine-tuning with a tenth of them (drawn twice).
 Sample sets are written where they are not there yet. A row is kept by the hash of all that decides it; what was
 interrupted is resumed, and only what is missing is computed. Real sets, below DATA: audio/fsdd,
