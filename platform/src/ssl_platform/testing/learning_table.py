@@ -64,6 +64,8 @@ ON_ONE_SET: Mapping[tuple[str, str], Trial] = {
     ("local-mim", "multispectral"): Trial(steps=300),
     ("macrl", "multispectral"): Trial(steps=650),
     ("relational-reasoning", "multispectral"): Trial({"objective.augmentations": 2, "optim.lr": 1.4e-3}, 500),
+    ("simsiam", "multispectral"): Trial(control={"objective.stop_gradient": False}, removed="stop-gradient"),
+    ("w-mse", "multispectral"): Trial(control={"objective.shrinkage": 0.999}, removed="whitening"),
 }
 """Trials that differ from an objective's usual one: seven channels cost more than three, so that steps are fewer.
 
