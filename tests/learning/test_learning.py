@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssl_platform.testing.learning import SETUPS
-from ssl_platform.testing.learning_table import ON_ONE_SET, TRIALS, Row, Table, Trial, measured, page, trial_of
+from ssl_platform.testing.learning_table import ON_ONE_SET, STEPS, TRIALS, Row, Table, Trial, measured, page, trial_of
 from ssl_platform.testing.objectives import names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,8 +34,23 @@ def test_a_threshold_is_half_of_the_gain() -> None:
 def test_a_trial_on_one_set_replaces_the_usual_one_there_and_nowhere_else() -> None:
     for (name, data), trial in ON_ONE_SET.items():
         usual = TRIALS.get(name, Trial())
-        assert trial_of(name, data) == trial != usual
-        assert all(trial_of(name, other) == usual for other in SETUPS if (name, other) not in ON_ONE_SET)
+        assert trial_of(name, data).settings == trial.settings and trial != usual
+        assert all(
+            trial_of(name, other).settings == usual.settings for other in SETUPS if (name, other) not in ON_ONE_SET
+        )
+
+
+def test_steps_of_slow_arms_are_those_of_their_set_alone() -> None:
+    assert trial_of("dino", "multispectral").steps == STEPS["multispectral"]["dino"]
+    assert trial_of("dino", "wholeslide").steps is None
+    assert all(name in names() and data in SETUPS for data, steps in STEPS.items() for name in steps)
+
+
+def test_a_small_gain_of_one_seed_is_not_settled() -> None:
+    assert not Row("any", "wholeslide", "", accuracy=0.52, control=0.5).settled
+    assert Row("any", "wholeslide", "", accuracy=0.52, control=0.5, seeds=3).settled
+    assert Row("any", "wholeslide", "", accuracy=0.6, control=0.5).settled
+    assert Row("any", "wholeslide", "", unfit="a grid").settled
 
 
 @pytest.mark.slow

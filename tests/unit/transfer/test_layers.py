@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ssl_platform.transfer.layers import Layers, regions
+from ssl_platform.transfer.layers import Layers, regions, spread
 from ssl_platform.types import Features
 
 ENCODER = SimpleNamespace(model=SimpleNamespace(offers=("taps",), depth=2))
@@ -84,3 +84,20 @@ def test_regions_stand_beside_other_poolings():
     found = layers(given)
     tokens = given.taps["block.1"][:, 1:].view(2, 3, 5, 4)
     torch.testing.assert_close(found[:, layers.parts["block.1/regions"]], regions(tokens))
+
+
+def test_spread_is_mean_and_deviation_of_valid_tokens():
+    tokens, valid = torch.randn(2, 7, 5), torch.arange(7) < torch.tensor([[7], [4]])
+    found = spread(tokens, valid)
+    for row, count in enumerate((7, 4)):
+        own = tokens[row, :count]
+        torch.testing.assert_close(found[row], torch.cat([own.mean(0), own.std(0, correction=0)]))
+    torch.testing.assert_close(spread(tokens), torch.cat([tokens.mean(1), tokens.std(1, correction=0)], 1))
+    assert (spread(tokens, torch.zeros(2, 7, dtype=torch.bool)) == 0).all()
+
+
+def test_spread_stands_beside_other_poolings():
+    given = features((3, 5))
+    layers = Layers(ENCODER, [1], ["spread"])
+    found = layers(given)
+    torch.testing.assert_close(found[:, layers.parts["block.1/spread"]], spread(given.taps["block.1"][:, 1:]))

@@ -224,13 +224,13 @@ class ProbeConfig(Section):
         description="blocks whose outputs are probed, counted from 0 or from the end if negative; auto: the last four "
         "(linear-layers, linear-sgd)",
     )
-    pooling: list[Literal["cls", "mean", "max", "bands", "regions"]] = Field(
+    pooling: list[Literal["cls", "mean", "max", "spread", "bands", "regions"]] = Field(
         ["cls", "mean", "max"],
         min_length=1,
-        description="how the tokens of a block become one vector; bands: the mean along the last axis of a grid, its "
-        "other places side by side, so that a spectrogram keeps its frequencies; regions: the means of its thirds "
-        "along each axis, side by side, so that what comes first is told from what comes last (linear-layers, "
-        "linear-sgd)",
+        description="how the tokens of a block become one vector; spread: mean and standard deviation, in which "
+        "textures differ; bands: the mean along the last axis of a grid, its other places side by side, so that a "
+        "spectrogram keeps its frequencies; regions: the means of its thirds along each axis, side by side, so that "
+        "what comes first is told from what comes last (linear-layers, linear-sgd)",
     )
     costs: list[Annotated[float, Field(gt=0)]] = Field(
         [1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0], min_length=1, description="values of C that validation chooses from (svm)"

@@ -18,7 +18,7 @@ from ssl_platform.report.pictures import thumbnail
 from ssl_platform.report.projection import project
 from ssl_platform.report.seen import Seen, sample
 
-ITEMS = 2000
+ITEMS = 1000
 """Items on the map, at most."""
 PASSES = 10
 """The items are embedded in this many interleaved passes, so that a slow one may end early and still be spread out."""

@@ -11,12 +11,13 @@ import io
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ssl_platform.config.schema import RunConfig
 from ssl_platform.configure import configure
@@ -31,10 +32,11 @@ from ssl_platform.testing.given import random_models
 from ssl_platform.train import optim_defaults
 from ssl_platform.train.assemble import Model, assemble, fit_normaliser, window_of
 from ssl_platform.train.scale import RunSize
+from ssl_platform.transfer.layers import spread
 from ssl_platform.transfer.protocols.linear import fit_linear
 from ssl_platform.transfer.protocols.splits import Labelled
 from ssl_platform.transfer.task import Task
-from ssl_platform.types import Batch
+from ssl_platform.types import Batch, Features
 
 DECAY = 0.1  # weight decay of the probe
 
@@ -81,10 +83,28 @@ SETUPS: Mapping[str, Setup] = {
         },
         steps=500,
     ),
+    "audio": Setup(
+        "audio",
+        8,
+        {
+            "backbone.patch": [16, 8],
+            "data.mels": 64,
+            "data.window": [64, 72],
+            "views.global_size": [64, 64],
+        },
+        steps=350,
+    ),
 }
 SINGLE_VIEW = ("masked", "predictive", "pretext", "paired")
 """Families of cheap steps, which make twice as many."""
 BACKBONE = {"backbone.name": "vit-pico", "backbone.dim": 96, "backbone.depth": 3, "backbone.heads": 3}
+
+
+READOUTS: Mapping[str, Callable[[Features], Tensor]] = {
+    "pooled": lambda features: features.pooled,
+    "spread": lambda features: spread(features.tokens, features.valid),
+}
+"""What the probe reads of an encoder: its own pooling, or mean and standard deviation of every feature over tokens."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +134,7 @@ class Prepared:
         items: all training windows.
         setup, config, data: what they were made from.
         steps, seed: of the training to come.
+        readout: what the probe reads, a key of `READOUTS`.
     """
 
     model: Model
@@ -123,6 +144,7 @@ class Prepared:
     data: OpenData
     steps: int
     seed: int = 0
+    readout: str = "pooled"
 
     def train(self, steps: int | None = None) -> Fitted:
         """Do the steps, or the first few of them."""
@@ -149,11 +171,16 @@ class Prepared:
 
     def probe(self, backbone: Backbone) -> float:
         """Balanced accuracy of a linear probe on held-out windows."""
-        return probe(backbone, self.model, self.setup, self.data)
+        return probe(backbone, self.model, self.setup, self.data, self.readout)
 
 
 def prepare(
-    objective: str, setup: Setup, seed: int = 0, settings: Mapping[str, Any] | None = None, steps: int | None = None
+    objective: str,
+    setup: Setup,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    readout: str = "pooled",
 ) -> Prepared:
     """Build an objective on a sample set in memory.
 
@@ -163,6 +190,7 @@ def prepare(
         seed: of weights and draws.
         settings: further dotted keys, such as the objective's.
         steps: None for the setup's and the family's.
+        readout: what the probe reads of the encoder, trained or not.
     """
     kind = load_objective(objective)
     steps = steps or setup.steps_of(kind.family)
@@ -175,14 +203,19 @@ def prepare(
     torch.manual_seed(seed + 1)
     model.finish(random_models(model.plan, model.backbone))
     optim_defaults.optimiser(config, kind, setup.batch, model.backbone.embed_dim, False, steps)
-    return Prepared(model, items, setup, config, data, steps, seed)
+    return Prepared(model, items, setup, config, data, steps, seed, readout)
 
 
 def learn(
-    objective: str, setup: Setup, seed: int = 0, settings: Mapping[str, Any] | None = None, steps: int | None = None
+    objective: str,
+    setup: Setup,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    readout: str = "pooled",
 ) -> Learnt:
     """Train an objective and probe it; arguments as of `prepare`."""
-    made = prepare(objective, setup, seed, settings, steps)
+    made = prepare(objective, setup, seed, settings, steps, readout)
     random = made.probe(made.model.backbone)
     start = time.process_time()
     losses = made.train().losses
@@ -194,7 +227,7 @@ def learn(
 
 
 @torch.no_grad()
-def probe(backbone: Backbone, model: Model, setup: Setup, data: OpenData) -> float:
+def probe(backbone: Backbone, model: Model, setup: Setup, data: OpenData, readout: str = "pooled") -> float:
     """Balanced accuracy of a linear probe on clean views of windows, fitted on the training items."""
     backbone.eval()
     layout = data.facts.layout
@@ -202,7 +235,8 @@ def probe(backbone: Backbone, model: Model, setup: Setup, data: OpenData) -> flo
     banks = []
     for code in (1, 0):
         windows = _windows(setup, Reads(), True, train=bool(code))
-        parts = [backbone(model.maker.clean(_rows(windows, list(at)))).pooled for at in _chunks(len(windows), 64)]
+        read = READOUTS[readout]
+        parts = [read(backbone(model.maker.clean(_rows(windows, list(at))))) for at in _chunks(len(windows), 64)]
         assert windows.label is not None
         known = windows.label >= 0
         rows = int(known.sum())

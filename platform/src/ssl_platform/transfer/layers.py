@@ -32,8 +32,9 @@ class Layers:
         encoder: whose features they are.
         layers: blocks from 0, or from the end if negative; `auto` the last four, `all` every one.
         pooling: how tokens become one vector: `cls` (the first prefix token, where there is one), `mean` and `max` over
-            valid tokens, `bands` (the mean along the last axis of a token grid, its other places side by side),
-            `regions` (means of the thirds along each axis of what is valid, side by side).
+            valid tokens, `spread` (their mean and standard deviation side by side: textures differ in the second),
+            `bands` (the mean along the last axis of a token grid, its other places side by side), `regions` (means of
+            the thirds along each axis of what is valid, side by side).
 
     Attributes:
         taps: intermediate outputs to ask for.
@@ -108,6 +109,12 @@ class Layers:
         return {name: regions(features.taps[name][:, prefix:].unflatten(1, grid), valid) for name in self.taps}
 
 
+def spread(tokens: Tensor, valid: Tensor | None = None) -> Tensor:
+    """`[B, 2 D]` mean and standard deviation (of the population) over the valid tokens of `[B, N, D]`, side by side."""
+    mean = valid_mean(tokens, valid)
+    return torch.cat([mean, valid_mean((tokens - mean[:, None]).square(), valid).sqrt()], dim=1)
+
+
 def regions(tokens: Tensor, valid: Tensor | None = None) -> Tensor:
     """Means of the thirds of a token grid along each axis, side by side: one level of a spatial pyramid.
 
@@ -150,9 +157,11 @@ def _thirds(used: Tensor) -> Tensor:
 
 
 def _pool(tokens: Tensor, valid: Tensor | None, pooling: str) -> Tensor:
-    """`[B, D]` of tokens `[B, N, D]` that are valid; zero where none is."""
+    """`[B, D]` of tokens `[B, N, D]` that are valid (`[B, 2 D]` of `spread`); zero where none is."""
     if pooling == "mean":
         return valid_mean(tokens, valid)
+    if pooling == "spread":
+        return spread(tokens, valid)
     if valid is None:
         return tokens.amax(dim=1)
     top = tokens.masked_fill(~valid[..., None], -torch.inf).amax(dim=1)
