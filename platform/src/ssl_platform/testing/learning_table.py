@@ -50,7 +50,7 @@ TRIALS: Mapping[str, Trial] = {
     "data2vec2": Trial(steps=450),
     "instdisc": Trial(steps=1000),
     "latent-mim": Trial({"objective.mask_ratio": 0.6}),
-    "local-mim": Trial(steps=450),
+    "local-mim": Trial({"objective.decoder_dim": 64, "objective.decoder_heads": 2}, 750),
     "mfm": Trial({"objective.radius": 48, "objective.low_pass": 1.0}, readout="spread"),
     "relational-reasoning": Trial(steps=450),
     "v-jepa": Trial({"objective.blocks": [3, 1], "objective.scales": [0.15, 0.5]}),
@@ -83,10 +83,9 @@ STEPS: Mapping[str, Mapping[str, int]] = {
         "iwm": 640,
         "learning-to-count": 900,
         "lejepa": 450,
-        "local-mim": 300,
+        "local-mim": 600,
         "macrl": 650,
         "obow": 440,
-        "pixpro": 400,
         "v-jepa": 860,
         "vic-mae": 570,
         "vicregl": 330,
@@ -254,7 +253,18 @@ def page(table: Table) -> str:
                 cells += ["unfit", "-", "-"]
             else:
                 bold = "**" if row.better else ""
-                lacks = f" (no {row.removed})" if row.removed != RANDOM else ""
-                cells += [f"{bold}{row.accuracy:.3f}{bold}", f"{row.control:.3f}{lacks}", f"{row.seconds:.0f}"]
+                cells += [f"{bold}{row.accuracy:.3f}{bold}", f"{row.control:.3f}{_notes(row)}", f"{row.seconds:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _notes(row: Row) -> str:
+    """What is not as in most rows: the control, how many seeds, what the probe reads."""
+    readout = trial_of(row.objective, row.data).readout
+    notes = [
+        f"no {row.removed}" if row.removed != RANDOM else "",
+        f"{row.seeds} seeds" if row.seeds > 1 else "",
+        readout if readout != "pooled" else "",
+    ]
+    said = ", ".join(note for note in notes if note)
+    return f" ({said})" if said else ""
