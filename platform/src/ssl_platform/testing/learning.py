@@ -100,10 +100,12 @@ SINGLE_VIEW = ("masked", "predictive", "pretext", "paired")
 BACKBONE = {"backbone.name": "vit-pico", "backbone.dim": 96, "backbone.depth": 3, "backbone.heads": 3}
 
 
-READOUTS: Mapping[str, Callable[[Features], Tensor]] = {
-    "pooled": lambda features: features.pooled,
-    "spread": lambda features: spread(features.tokens, features.valid),
-}
+def _spread(features: Features) -> Tensor:
+    assert features.tokens is not None
+    return spread(features.tokens, features.valid)
+
+
+READOUTS: Mapping[str, Callable[[Features], Tensor]] = {"pooled": lambda features: features.pooled, "spread": _spread}
 """What the probe reads of an encoder: its own pooling, or mean and standard deviation of every feature over tokens."""
 
 
